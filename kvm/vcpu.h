@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A virtual processor: its registers as the guest sees them, the events waiting
+ * for it, and the state of its conversation with user space.
+ *
+ * A vCPU is used by one thread at a time: every ioctl takes vcpu->mutex.
+ * Other threads may only set vcpu->requests and kick.
+ */
+#ifndef PN_KVM_VCPU_H
+#define PN_KVM_VCPU_H
+
+#include <linux/kvm.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include "kvm/slots.h"
+#include "kvm/stats.h"
+#include "cpu/cpu.h"
+#include "x86/emulate.h"
+#include "x86/state.h"
+
+#define PN_MAX_CPUID	256		/* entries, as the stock module */
+#define PN_MAX_MMIO_FRAGMENTS	8	/* memo of one instruction, see kvm/emulate.c */
+#define PN_NR_MCE_BANKS	32
+
+/* Where the vCPU thread is; decides whether a kick needs an IPI. */
+enum pn_vcpu_mode { PN_OUTSIDE_GUEST, PN_IN_GUEST, PN_EXITING_GUEST };
+
+enum pn_request {
+	PN_REQ_TLB_FLUSH,	/* all entries of this VM */
+	PN_REQ_ROOT,		/* the MMU's root changed */
+	PN_REQ_SLOTS,		/* let go of vm->srcu once */
+	PN_REQ_CLOCK,		/* rewrite the kvmclock page */
+	PN_REQ_TRIPLE_FAULT,
+	PN_REQ_NMI,		/* KVM_NMI from another thread */
+};
+
+struct pn_exception {
+	bool pending;		/* to be delivered */
+	bool injected;		/* being delivered; again if delivery is cut short */
+	bool has_error;
+	bool has_payload;	/* #PF: cr2, #DB: dr6 bits; applied at delivery */
+	u8 vector;
+	u32 error;
+	u64 payload;
+};
+
+struct pn_events {
+	struct pn_exception exception;
+	struct { bool injected; bool soft; u8 vector; } irq;	/* KVM_INTERRUPT, or cut short */
+	bool nmi_injected;
+	bool nmi_masked;	/* until IRET */
+	atomic_t nmi_pending;	/* 0..2 */
+	u8 soft_insn_len;	/* INT n / INT3 cut short: its length, for hardware without NRIP save */
+};
+
+/* kvmclock: where the guest wants its clock page. */
+struct pn_pvclock {
+	u64 system_time_msr;	/* bit 0: enabled */
+	u64 wall_clock_msr;
+	u32 version;
+	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
+};
+
+/* The extended state area, in standard (non-compacted) XSAVE format. */
+struct pn_fpu {
+	void *area;		/* 64-byte aligned; pn_fpu_size bytes */
+	u64 xcr0;
+	u64 xss;
+	u32 host_pkru;
+	bool loaded;		/* the guest's state is in this CPU's registers */
+};
+
+/* One access the emulator could not finish in the kernel; see kvm/emulate.c. */
+struct pn_mmio_fragment {
+	u64 gpa;
+	u8 data[8];
+	u8 len;
+	bool write;
+	bool done;
+};
+
+struct pn_vcpu {
+	struct pn_vm *vm;
+	unsigned int id;		/* KVM_CREATE_VCPU's argument: the APIC ID */
+	unsigned int index;		/* in vm->vcpus */
+	struct mutex mutex;
+	struct kvm_run *run;		/* shared with user space: never trusted */
+	void *pio_data;			/* the page at KVM_PIO_PAGE_OFFSET */
+	struct pid __rcu *pid;		/* the thread that runs it */
+	struct preempt_notifier preempt_notifier;
+	int cpu;			/* loaded on, or -1 */
+	int srcu_index;
+	enum pn_vcpu_mode mode;
+	unsigned long requests;		/* bits: enum pn_request */
+
+	/*
+	 * Registers as the guest sees them, always current outside ops->enter.
+	 * cr3 and cr2 too: hardware may change them, enter() copies them back.
+	 */
+	struct x86_regs regs;
+	u64 cr0, cr2, cr3, cr4, cr8, efer;
+	u64 pdptrs[4];
+	u64 dr[4], dr6, dr7;
+	u64 apic_base;
+	u64 pat;
+	u64 tsc_aux;
+	u64 spec_ctrl;
+	u64 smbase, feature_control, misc_enable, arch_capabilities;
+	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];	/* var: base, mask pairs */
+	u64 mcg_cap, mcg_status, mcg_ctl, mce_banks[4 * PN_NR_MCE_BANKS];
+	u64 hwcr;
+	struct pn_fpu fpu;
+
+	/* Guest time: guest TSC = host TSC + tsc_offset. */
+	u64 tsc_offset;
+	u64 tsc_adjust;
+	u32 tsc_khz;
+	struct pn_pvclock pvclock;
+
+	/* CPUID as user space set it, sorted as given. kvm/cpuid.c */
+	struct kvm_cpuid_entry2 *cpuid;
+	unsigned int nr_cpuid;
+	u8 maxphyaddr;
+	u64 cr4_reserved;		/* bits that must be zero, from CPUID */
+	u64 efer_reserved;
+	u64 xcr0_supported;
+	bool has_rdtscp, has_pku, has_gbpages, has_nx, has_lm;
+
+	struct pn_events events;
+	u32 mp_state;			/* KVM_MP_STATE_RUNNABLE, or HALTED */
+
+	/* Guest debug: kvm/debug.c */
+	u32 guest_debug;		/* KVM_GUESTDBG_* */
+	u64 debug_dr[4], debug_dr7;	/* user space's own breakpoints */
+	u64 singlestep_rip;
+
+	/* User space's side of the run. */
+	bool sigset_active;
+	sigset_t sigset;
+	bool irq_window_wanted;
+	/*
+	 * What to finish at the next KVM_RUN after an exit to user space: called
+	 * with vm->srcu held, may sleep; result as cpu_ops.handle_exit.
+	 */
+	int (*complete_io)(struct pn_vcpu *vcpu);
+
+	struct {
+		u32 size, count, cur;
+		u16 port;
+		bool in, string;
+	} pio;
+	struct pn_mmio_fragment fragment[PN_MAX_MMIO_FRAGMENTS];
+	u8 nr_fragments;
+	struct x86_emu emu;
+	u64 emu_gpa;			/* of the fault that started the emulation */
+	bool emu_gpa_valid;
+
+	struct mmu_vcpu mmu;
+	struct pn_slot *slot_hint;
+	struct pn_vcpu_stat stat;
+	char stats_id[48];
+};
+
+static inline struct pn_vcpu *pn_vcpu_of_mmu(struct mmu_vcpu *mmu)
+{
+	return container_of(mmu, struct pn_vcpu, mmu);
+}
+
+static inline bool pn_is_long_mode(const struct pn_vcpu *v)	/* EFER.LMA */
+{
+	return v->efer & BIT_ULL(10);
+}
+
+/* ---- kvm/vcpu.c ---- */
+int pn_vcpu_create(struct pn_vm *vm, unsigned int id);	/* a descriptor, or -errno */
+void pn_vcpu_free(struct pn_vcpu *vcpu);		/* from the VM's end */
+void pn_vcpu_request(struct pn_vcpu *vcpu, enum pn_request r);	/* sets the bit only */
+void pn_vcpu_kick(struct pn_vcpu *vcpu);		/* out of the guest, soon */
+
+/* ---- kvm/run.c ---- */
+long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
+
+/* ---- kvm/inject.c: events towards the guest ---- */
+/* Queue an exception; two that collide become #DF or a triple fault (APM vol. 2, 8.2.9). */
+void pn_queue_exception(struct pn_vcpu *vcpu, u8 vector);
+void pn_queue_exception_error(struct pn_vcpu *vcpu, u8 vector, u32 error);
+void pn_queue_exception_payload(struct pn_vcpu *vcpu, u8 vector, u64 payload);
+void pn_queue_page_fault(struct pn_vcpu *vcpu, u64 gva, u32 error);
+bool pn_irq_allowed(struct pn_vcpu *vcpu);	/* RFLAGS.IF, no shadow, nothing being delivered */
+bool pn_nmi_allowed(struct pn_vcpu *vcpu);
+long pn_vcpu_interrupt(struct pn_vcpu *vcpu, void __user *argp);	/* KVM_INTERRUPT */
+long pn_vcpu_nmi(struct pn_vcpu *vcpu, void __user *argp);		/* KVM_NMI */
+
+/* ---- kvm/emulate.c: instructions carried out in the kernel ---- */
+int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa);	/* as cpu_ops.handle_exit */
+int pn_emulate_insn(struct pn_vcpu *vcpu);		/* string I/O and others */
+/* Decode the instruction at RIP into vcpu->emu.insn: 0, or 1: fault queued / try again, or as handle_exit. */
+int pn_emulate_decode(struct pn_vcpu *vcpu, bool *ok);
+int pn_emulate_skip(struct pn_vcpu *vcpu, unsigned int len);	/* RIP past an instruction of @len; 1 or 0 as handle_exit */
+int pn_pio(struct pn_vcpu *vcpu, u16 port, unsigned int size, bool in);	/* IN/OUT of AL, AX, EAX */
+/* Guest linear memory, for descriptor tables and the like: as struct x86_emu_ops. */
+
+/* ---- kvm/cr.c: control registers written by the guest or by user space ---- */
+/* 0, or 1: the write is illegal, inject #GP(0); nothing was changed. */
+int pn_set_cr0(struct pn_vcpu *vcpu, u64 val);
+int pn_set_cr3(struct pn_vcpu *vcpu, u64 val);
+int pn_set_cr4(struct pn_vcpu *vcpu, u64 val);
+int pn_set_cr8(struct pn_vcpu *vcpu, u64 val);
+int pn_set_efer(struct pn_vcpu *vcpu, u64 val, bool host);
+int pn_set_xcr0(struct pn_vcpu *vcpu, u64 val);		/* XSETBV */
+/* Debug registers: dr 0-7 (4 and 5 as CR4.DE says). 0, or 1: #GP, or 2: #UD. */
+int pn_get_dr(struct pn_vcpu *vcpu, unsigned int dr, u64 *val);
+int pn_set_dr(struct pn_vcpu *vcpu, unsigned int dr, u64 val);
+/* Fill what the guest walker needs to know of this vCPU. */
+void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env);
+
+/* ---- kvm/msr.c ---- */
+/* 0, or 1: #GP. @host: by user space, which may write read-only ones. */
+int pn_get_msr(struct pn_vcpu *vcpu, u32 index, u64 *val, bool host);
+int pn_set_msr(struct pn_vcpu *vcpu, u32 index, u64 val, bool host);
+
+/* ---- kvm/cpuid.c ---- */
+int pn_cpuid_init(void);		/* at module load: what this host can offer */
+struct kvm_cpuid_entry2 *pn_cpuid_find(struct pn_vcpu *vcpu, u32 function, u32 index);
+/* The CPUID instruction as the guest sees it, with the registers' current values in and out. */
+void pn_cpuid(struct pn_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
+
+/* ---- kvm/fpu.c ---- */
+extern unsigned int pn_fpu_size;	/* bytes of pn_fpu.area */
+extern u64 pn_host_xcr0;
+int pn_fpu_setup(void);
+int pn_fpu_init(struct pn_vcpu *vcpu);
+void pn_fpu_fini(struct pn_vcpu *vcpu);
+void pn_fpu_reset(struct pn_vcpu *vcpu);
+/*
+ * Put the guest's state into the registers, or save it and give them back.
+ * Inside a kernel_fpu_begin()/end() section, preemption off. Idempotent.
+ */
+void pn_fpu_load(struct pn_vcpu *vcpu);
+void pn_fpu_put(struct pn_vcpu *vcpu);
+/* XMM/YMM registers for the emulator; the state must be saved (not loaded). */
+void pn_fpu_read_vec(struct pn_vcpu *vcpu, unsigned int reg, void *val, unsigned int len);
+void pn_fpu_write_vec(struct pn_vcpu *vcpu, unsigned int reg, const void *val, unsigned int len);
+
+/* ---- kvm/clock.c ---- */
+u64 pn_guest_tsc(struct pn_vcpu *vcpu);
+int pn_set_system_time_msr(struct pn_vcpu *vcpu, u64 val);	/* 0, or 1: #GP */
+int pn_set_wall_clock_msr(struct pn_vcpu *vcpu, u64 val);
+void pn_set_guest_tsc(struct pn_vcpu *vcpu, u64 tsc, bool host);
+void pn_clock_update(struct pn_vcpu *vcpu);		/* PN_REQ_CLOCK */
+void pn_clock_load(struct pn_vcpu *vcpu, int cpu);	/* vCPU came to this CPU */
+int pn_clock_init(struct pn_vm *vm);
+void pn_clock_vcpu_init(struct pn_vcpu *vcpu);
+long pn_vm_get_clock(struct pn_vm *vm, void __user *argp);
+long pn_vm_set_clock(struct pn_vm *vm, void __user *argp);
+long pn_vm_set_tsc_khz(struct pn_vm *vm, unsigned long khz);
+
+/* ---- kvm/debug.c ---- */
+/*
+ * A #DB (bits @dr6 set) or #BP happened in the guest: 1 when it is the guest's
+ * own and has been queued, 0 when it is user space's (KVM_EXIT_DEBUG filled).
+ */
+int pn_debug_exception(struct pn_vcpu *vcpu, u8 vector, u64 dr6);
+/* One instruction was carried out by the emulator: deliver its single-step trap. As handle_exit. */
+int pn_debug_step(struct pn_vcpu *vcpu, u64 old_rflags);
+/* DR7 and DR0-3 that the hardware must hold, guest's or user space's. */
+u64 pn_debug_effective_dr7(struct pn_vcpu *vcpu);
+const u64 *pn_debug_effective_dr(struct pn_vcpu *vcpu);
+
+/* ---- vCPU ioctls by family; all with vcpu->mutex held, vCPU loaded ---- */
+typedef long pn_vcpu_ioctl_fn(struct pn_vcpu *vcpu, void __user *argp);
+pn_vcpu_ioctl_fn pn_vcpu_get_regs, pn_vcpu_set_regs;			/* kvm/regs.c */
+pn_vcpu_ioctl_fn pn_vcpu_get_sregs, pn_vcpu_set_sregs;
+pn_vcpu_ioctl_fn pn_vcpu_get_sregs2, pn_vcpu_set_sregs2;
+pn_vcpu_ioctl_fn pn_vcpu_get_events, pn_vcpu_set_events;		/* kvm/events.c */
+pn_vcpu_ioctl_fn pn_vcpu_get_mp_state, pn_vcpu_set_mp_state;
+pn_vcpu_ioctl_fn pn_vcpu_get_debugregs, pn_vcpu_set_debugregs;		/* kvm/debug.c */
+pn_vcpu_ioctl_fn pn_vcpu_set_guest_debug;
+pn_vcpu_ioctl_fn pn_vcpu_get_fpu, pn_vcpu_set_fpu;			/* kvm/fpu.c */
+pn_vcpu_ioctl_fn pn_vcpu_get_xsave, pn_vcpu_set_xsave, pn_vcpu_get_xsave2;
+pn_vcpu_ioctl_fn pn_vcpu_get_xcrs, pn_vcpu_set_xcrs;
+pn_vcpu_ioctl_fn pn_vcpu_get_msrs, pn_vcpu_set_msrs;			/* kvm/msr.c */
+pn_vcpu_ioctl_fn pn_vcpu_setup_mce, pn_vcpu_set_mce;
+pn_vcpu_ioctl_fn pn_vcpu_set_cpuid, pn_vcpu_set_cpuid2, pn_vcpu_get_cpuid2;	/* kvm/cpuid.c */
+pn_vcpu_ioctl_fn pn_vcpu_get_tsc_khz, pn_vcpu_kvmclock_ctrl;		/* kvm/clock.c */
+long pn_vcpu_set_tsc_khz(struct pn_vcpu *vcpu, unsigned long khz);
+pn_vcpu_ioctl_fn pn_vcpu_translate;					/* kvm/emulate.c */
+pn_vcpu_ioctl_fn pn_vcpu_set_signal_mask;				/* kvm/vcpu.c */
+
+/* ---- system ioctls by family ---- */
+long pn_sys_get_supported_cpuid(void __user *argp, bool emulated);	/* kvm/cpuid.c */
+long pn_sys_get_msr_index_list(void __user *argp);			/* kvm/msr.c */
+long pn_sys_get_msr_feature_index_list(void __user *argp);
+long pn_sys_get_feature_msrs(void __user *argp);
+long pn_sys_get_mce_cap(void __user *argp);
+
+#endif

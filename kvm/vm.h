@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A virtual machine as the KVM API sees it: memory slots, I/O regions, vCPUs,
+ * and the virtual MMU's per-VM state.
+ *
+ * Lifetime: the VM's descriptor, every vCPU descriptor and the statistics
+ * descriptors hold a reference each; the last one frees it.
+ * Locking: docs/locking.md. In short
+ *   vm->lock (mutex)        creation of vCPUs, VM-wide settings
+ *   vm->slots_lock (mutex)  writers of slots and of the I/O regions
+ *   vm->srcu                readers of slots and of the I/O regions
+ *   vm->mmu.lock (rwlock)   the tables; inside the above and inside mmap_lock
+ */
+#ifndef PN_KVM_VM_H
+#define PN_KVM_VM_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/srcu.h>
+#include <linux/kvm.h>
+#include "kapi.h"
+#include "mmu/mmu.h"
+
+#define PN_MAX_VCPUS		64
+#define PN_MAX_SLOTS		32764	/* as many as the stock module offers */
+
+struct pn_vcpu;
+struct pn_slots;
+struct pn_iobus;
+struct pn_coalesced;
+
+/* Counters of one VM; per-vCPU ones are in struct pn_vcpu_stat. */
+struct pn_vm_stat {
+	u64 remote_tlb_flush;
+	u64 remote_tlb_flush_requests;
+	u64 mmu_notifier_unmaps;
+	u64 mmu_notifier_ages;
+};
+
+struct pn_vm {
+	struct kref ref;
+	u32 id;				/* /sys/kernel/penumbra/vms/<id> */
+	struct list_head node;		/* in the list of all VMs, under pn_vms_lock */
+	struct mm_struct *mm;		/* the only one whose tasks may use it */
+	pid_t pid;			/* of the creator, for people */
+	struct mutex lock;
+
+	/* Guest memory: kvm/slots.c, kvm/notifier.c. */
+	struct mutex slots_lock;
+	struct srcu_struct srcu;
+	struct pn_slots __rcu *slots;
+	struct mmu_notifier notifier;
+	/*
+	 * Bumped when a host invalidation ends; while one runs, active > 0 and
+	 * [start, end) covers all running ones (hva). Under vm->mmu.lock.
+	 */
+	unsigned long notifier_seq;
+	unsigned long notifier_active;
+	unsigned long notifier_start;
+	unsigned long notifier_end;
+
+	struct mmu_vm mmu;
+
+	/* I/O regions that the kernel answers: kvm/iobus.c and its users. */
+	struct pn_iobus __rcu *buses[2];	/* [0] port I/O, [1] MMIO */
+	struct list_head ioeventfds;		/* under slots_lock */
+	struct pn_coalesced *coalesced;
+
+	/* vCPUs: written once each under lock, read with READ_ONCE. */
+	unsigned int nr_vcpus;
+	struct pn_vcpu *vcpus[PN_MAX_VCPUS];
+
+	/* Settings by KVM_ENABLE_CAP and friends, under lock. */
+	u64 dirty_log_caps;		/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE ... */
+	u64 tss_addr;
+	u64 identity_map_addr;
+	u64 disabled_quirks;
+	u32 exits_disabled;		/* KVM_X86_DISABLE_EXITS_* */
+	u64 max_vcpu_id;
+	bool exception_payload;
+	bool triple_fault_event;
+	u32 default_tsc_khz;
+
+	/* Guest time: kvm/clock.c. */
+	spinlock_t clock_lock;
+	s64 kvmclock_offset;		/* guest ns = boot-based ns + offset */
+	u64 tsc_last_write, tsc_last_offset, tsc_last_ns;	/* to match TSCs of vCPUs */
+
+	struct pn_vm_stat stat;
+	char stats_id[48];
+	struct kobject *kobj;		/* kvm/sysfs.c */
+};
+
+/* All VMs of the module. */
+extern struct list_head pn_vms;
+extern struct mutex pn_vms_lock;
+
+/* kvm/vm.c */
+int pn_vm_create(unsigned long type);	/* a new descriptor, or -errno */
+void pn_vm_get(struct pn_vm *vm);
+void pn_vm_put(struct pn_vm *vm);
+
+/*
+ * Ask every vCPU for @request (enum pn_request) and wait until none of them
+ * is in the guest without having seen it. Any context that may wait for an
+ * IPI: interrupts on.
+ */
+void pn_vm_request_all(struct pn_vm *vm, unsigned int request);
+
+static inline struct pn_vm *pn_vm_of_mmu(struct mmu_vm *mmu)
+{
+	return container_of(mmu, struct pn_vm, mmu);
+}
+
+#endif
