@@ -29,6 +29,9 @@ enum x86_seg_index {
 
 /* attrib: descriptor bits 40-47 in bits 0-7, descriptor bits 52-55 in bits 8-11. */
 #define X86_SEG_TYPE	0x000f
+#define X86_SEG_WRITABLE	0x0002	/* data; of code: readable */
+#define X86_SEG_EXPAND_DOWN	0x0004	/* data; of code: conforming */
+#define X86_SEG_CODE	0x0008
 #define X86_SEG_S	0x0010
 #define X86_SEG_DPL	0x0060
 #define X86_SEG_P	0x0080
