@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# The test host: packages, its image, and the demonstration.
+
+.PHONY: deps image run
+
+# Install what appliance/packages.txt lists and this machine lacks.
+deps:
+	@appliance/install-packages
+
+# Build the test host's image ahead of its first use.
+image: deps
+	@appliance/build-image >/dev/null
