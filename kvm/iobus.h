@@ -8,8 +8,6 @@
 
 #include "kvm/vm.h"
 
-enum pn_bus { PN_BUS_PIO, PN_BUS_MMIO };
-
 int pn_iobus_init(struct pn_vm *vm);
 void pn_iobus_fini(struct pn_vm *vm);
 

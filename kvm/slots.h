@@ -29,9 +29,10 @@ struct pn_slots {
 
 /*
  * The slot that holds @gfn, or NULL. Under vm->srcu (vCPUs hold it while they
- * run) or vm->slots_lock. @hint remembers the last answer; may be NULL.
+ * run) or vm->slots_lock. @hint remembers where the last answer was; any value
+ * is safe, and it may be NULL.
  */
-struct pn_slot *pn_slot_find(struct pn_vm *vm, u64 gfn, struct pn_slot **hint);
+struct pn_slot *pn_slot_find(struct pn_vm *vm, u64 gfn, unsigned int *hint);
 
 static inline unsigned long pn_slot_hva(const struct pn_slot *slot, u64 gfn)
 {

@@ -156,9 +156,8 @@ struct pn_vcpu {
 	bool emu_gpa_valid;
 
 	struct mmu_vcpu mmu;
-	struct pn_slot *slot_hint;
+	unsigned int slot_hint;		/* for pn_slot_find */
 	struct pn_vcpu_stat stat;
-	char stats_id[48];
 };
 
 static inline struct pn_vcpu *pn_vcpu_of_mmu(struct mmu_vcpu *mmu)

@@ -19,6 +19,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/srcu.h>
+#include <linux/wait.h>
 #include <linux/kvm.h>
 #include "kapi.h"
 #include "mmu/mmu.h"
@@ -30,6 +31,10 @@ struct pn_vcpu;
 struct pn_slots;
 struct pn_iobus;
 struct pn_coalesced;
+struct pn_vm_dir;
+
+/* Address spaces of I/O regions. Regions on the CCW bus (not x86's) are accepted and never hit. */
+enum pn_bus { PN_BUS_PIO, PN_BUS_MMIO, PN_BUS_CCW, PN_NR_BUSES };
 
 /* Counters of one VM; per-vCPU ones are in struct pn_vcpu_stat. */
 struct pn_vm_stat {
@@ -53,19 +58,17 @@ struct pn_vm {
 	struct pn_slots __rcu *slots;
 	struct mmu_notifier notifier;
 	/*
-	 * Bumped when a host invalidation ends; while one runs, active > 0 and
-	 * [start, end) covers all running ones (hva). Under vm->mmu.lock.
+	 * Host invalidations begun and not ended. The set of slots does not change
+	 * while there is one, so that both halves of it see the same slots.
 	 */
-	unsigned long notifier_seq;
-	unsigned long notifier_active;
-	unsigned long notifier_start;
-	unsigned long notifier_end;
+	spinlock_t notifier_lock;	/* a leaf */
+	unsigned long notifier_active;	/* under notifier_lock */
+	wait_queue_head_t notifier_wait;
 
 	struct mmu_vm mmu;
 
 	/* I/O regions that the kernel answers: kvm/iobus.c and its users. */
-	struct pn_iobus __rcu *buses[2];	/* [0] port I/O, [1] MMIO */
-	struct list_head ioeventfds;		/* under slots_lock */
+	struct pn_iobus __rcu *buses[PN_NR_BUSES];
 	struct pn_coalesced *coalesced;
 
 	/* vCPUs: written once each under lock, read with READ_ONCE. */
@@ -89,8 +92,7 @@ struct pn_vm {
 	u64 tsc_last_write, tsc_last_offset, tsc_last_ns;	/* to match TSCs of vCPUs */
 
 	struct pn_vm_stat stat;
-	char stats_id[48];
-	struct kobject *kobj;		/* kvm/sysfs.c */
+	struct pn_vm_dir *dir;		/* kvm/sysfs.c */
 };
 
 /* All VMs of the module. */
