@@ -18,6 +18,13 @@ struct pn_vcpu;
 
 enum cpu_dtable { CPU_GDT, CPU_IDT };
 
+/* For cpu_ops.update. */
+#define CPU_UPDATE_CR		BIT(0)	/* cr0, cr3, cr4, efer, pat */
+#define CPU_UPDATE_DEBUG	BIT(1)	/* dr*, guest_debug */
+#define CPU_UPDATE_CPUID	BIT(2)
+#define CPU_UPDATE_TSC		BIT(3)	/* tsc_offset */
+#define CPU_UPDATE_NMI		BIT(4)	/* events.nmi_masked */
+
 enum cpu_window { CPU_WINDOW_IRQ, CPU_WINDOW_NMI };
 
 struct cpu_ops {
@@ -41,31 +48,32 @@ struct cpu_ops {
 
 	/* The world switch, interrupts off, and what it ended with. */
 	void (*enter)(struct pn_vcpu *vcpu);
-	/* Preemption still off, interrupts on: 1 enter again, 0 needs handle_exit. */
-	int (*handle_exit_fast)(struct pn_vcpu *vcpu);
+	/* Preemption still off, interrupts on: true: enter again, false: needs handle_exit. */
+	bool (*handle_exit_fast)(struct pn_vcpu *vcpu);
 	/* May sleep: 1 enter again, 0 to user space (vcpu->run filled), -errno. */
 	int (*handle_exit)(struct pn_vcpu *vcpu);
 
+	/* Before the next entry, forget every TLB entry of this vCPU. */
+	void (*tlb_flush)(struct pn_vcpu *vcpu);
+
 	/* State. */
-	void (*get_seg)(struct pn_vcpu *vcpu, enum x86_seg_index i, struct x86_seg *seg);
+	/*
+	 * The segments ES to GS, in the order of enum x86_seg_index, and LDTR and TR, behind
+	 * one pointer when the hardware keeps them so, else put together in @cache.
+	 */
+	const struct x86_seg *(*segs)(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR_SEG]);
 	void (*set_seg)(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg);
 	void (*get_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, struct x86_dtable *d);
 	void (*set_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dtable *d);
-	u8 (*cpl)(struct pn_vcpu *vcpu);
-	void (*cr_changed)(struct pn_vcpu *vcpu);	/* cr0/3/4/8, efer in vcpu written */
-	void (*debug_changed)(struct pn_vcpu *vcpu);	/* dr*, guest_debug written */
-	void (*cpuid_changed)(struct pn_vcpu *vcpu);
-	void (*tsc_changed)(struct pn_vcpu *vcpu);	/* tsc_offset written */
-	u32 (*int_shadow)(struct pn_vcpu *vcpu);	/* KVM_X86_SHADOW_INT_* or 0 */
-	void (*set_int_shadow)(struct pn_vcpu *vcpu, u32 shadow);
+	/* The fields of struct pn_vcpu that @what (bits CPU_UPDATE_*) names were written. */
+	void (*update)(struct pn_vcpu *vcpu, unsigned int what);
 	/* Registers only hardware holds (SYSCALL, SYSENTER, FS/GS base ...): 0, or -ENOENT. */
 	int (*get_msr)(struct pn_vcpu *vcpu, u32 index, u64 *value);
 	int (*set_msr)(struct pn_vcpu *vcpu, u32 index, u64 value);
 
-	/* Events (kvm/inject.c decides which). */
-	void (*inject)(struct pn_vcpu *vcpu);		/* vcpu->events.*.injected to hardware */
-	void (*cancel)(struct pn_vcpu *vcpu);		/* not entered after all: take it back */
-	void (*open_window)(struct pn_vcpu *vcpu, enum cpu_window w);
+	/* Events (kvm/inject.c decides which); interrupts off, right before enter. */
+	void (*inject)(struct pn_vcpu *vcpu);		/* the one of vcpu->events that is injected */
+	void (*open_window)(struct pn_vcpu *vcpu, enum cpu_window w);	/* exit once it can be taken */
 };
 
 extern const struct cpu_ops svm_ops;

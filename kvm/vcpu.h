@@ -101,6 +101,7 @@ struct pn_vcpu {
 	u64 cr0, cr2, cr3, cr4, cr8, efer;
 	u64 pdptrs[4];
 	u64 dr[4], dr6, dr7;
+	u32 int_shadow;			/* KVM_X86_SHADOW_INT_*, 0: none */
 	u64 apic_base;
 	u64 pat;
 	u64 tsc_aux;
@@ -170,6 +171,20 @@ static inline bool pn_is_long_mode(const struct pn_vcpu *v)	/* EFER.LMA */
 	return v->efer & BIT_ULL(10);
 }
 
+/* One segment, by value. */
+static inline struct x86_seg pn_seg(struct pn_vcpu *v, enum x86_seg_index i)
+{
+	struct x86_seg cache[X86_NR_SEG];
+
+	return cpu->segs(v, cache)[i];
+}
+
+/* The privilege level: SS.DPL, which is 0 in real and 3 in virtual-8086 mode. */
+static inline u8 pn_cpl(struct pn_vcpu *v)
+{
+	return (pn_seg(v, X86_SEG_SS).attrib & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT;
+}
+
 /* ---- kvm/vcpu.c ---- */
 int pn_vcpu_create(struct pn_vm *vm, unsigned int id);	/* a descriptor, or -errno */
 void pn_vcpu_free(struct pn_vcpu *vcpu);		/* from the VM's end */
@@ -184,6 +199,8 @@ long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
 void pn_queue_exception(struct pn_vcpu *vcpu, u8 vector);
 void pn_queue_exception_error(struct pn_vcpu *vcpu, u8 vector, u32 error);
 void pn_queue_exception_payload(struct pn_vcpu *vcpu, u8 vector, u64 payload);
+/* Right before the world switch, interrupts off: hand at most one event to the hardware. */
+void pn_deliver_events(struct pn_vcpu *vcpu);
 void pn_queue_page_fault(struct pn_vcpu *vcpu, u64 gva, u32 error);
 bool pn_irq_allowed(struct pn_vcpu *vcpu);	/* RFLAGS.IF, no shadow, nothing being delivered */
 bool pn_nmi_allowed(struct pn_vcpu *vcpu);
