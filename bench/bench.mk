@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Side-by-side measurements in one boot of the test host (docs/measuring.md):
+#
+#	make bench          nine operations and boot to init: table, build/bench/ops.json
+#	make bench-reasons  the same with exits by reason: build/bench/reasons.json
+#	make bench-exits    what one exit of each kind costs: build/bench/exits.json
+#
+# BENCH_ENGINES, BENCH_OPS (separated by spaces) and BENCH_BOOTS choose a part;
+# BENCH_FLAGS=--json prints the JSON instead of the table.
+
+BENCH_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested
+BENCH_OPS     ?=
+BENCH_BOOTS   ?= 5
+BENCH_KERNEL  ?= 6.1
+BENCH_TIMEOUT ?= 1500
+BENCH_FLAGS   ?=
+BENCH_SHARE   := $(BUILD)/bench/share
+BENCH_CFLAGS  := $(CFLAGS) -std=gnu11 $(WARN) -static
+
+$(BENCH_SHARE)/bench-workload: bench/workload.c bench/ops.c bench/ops.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+
+$(BENCH_SHARE)/bench-%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $<
+
+# The guest's whole file system is one program.
+$(BENCH_SHARE)/bench.cpio: $(BENCH_SHARE)/bench-workload
+	@rm -rf $(@D)/../root && mkdir -p $(@D)/../root && cp $< $(@D)/../root/init
+	cd $(@D)/../root && echo init | busybox cpio -o -H newc > $(abspath $@)
+
+$(BENCH_SHARE)/in-host.sh: bench/in-host.sh
+	@mkdir -p $(@D)
+	cp $< $@
+
+.PHONY: bench-files bench-module
+bench-files: $(addprefix $(BENCH_SHARE)/,bench-workload bench-runner bench-exits bench.cpio in-host.sh) \
+		$(if $(findstring penumbra:,$(BENCH_ENGINES)),bench-module)
+
+bench-module: modules-$(BENCH_KERNEL)
+	@mkdir -p $(BENCH_SHARE)
+	@objcopy --strip-debug $(BUILD)/kmod/$(BENCH_KERNEL)/penumbra_kvm.ko \
+		$(BENCH_SHARE)/penumbra_kvm.ko
+
+# $(call bench_run,NAME,MODE): measure in the test host, report what came back.
+define bench_run
+	@rm -f $(BENCH_SHARE)/$(1).tsv
+	@appliance/run --icount --engine none --kernel $(BENCH_KERNEL) --smp 1 --mem 2048 \
+		--share $(BENCH_SHARE) --timeout $(BENCH_TIMEOUT) -- \
+		/share/in-host.sh $(2) /share /share/$(1).tsv '$(BENCH_ENGINES)' '$(BENCH_BOOTS)' \
+		'$(shell echo $(BENCH_OPS) | tr ' ' ,)' || test -s $(BENCH_SHARE)/$(1).tsv
+	@bench/report $(BENCH_FLAGS) $(BENCH_SHARE)/$(1).tsv $(BUILD)/bench/$(1).json
+endef
+
+.PHONY: bench bench-reasons bench-exits
+bench: bench-files
+	$(call bench_run,ops,ops)
+
+bench-reasons: bench-files
+	$(call bench_run,reasons,reasons)
+
+bench-exits: bench-files
+	$(call bench_run,exits,exits)

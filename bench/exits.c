@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What one exit of each kind costs: a small KVM client with a bare guest in
+ * 32-bit protected mode, whose loops do nothing but leave.  Each line is the
+ * guest's TSC ticks per iteration, the loop itself taken off, so it counts the
+ * module's work and, where the exit goes there, the way through user space
+ * and back (this client does nothing there).
+ *
+ *	bench-exits ENGINE RESULT
+ *
+ * appends to RESULT lines "exit ENGINE KIND TICKS ITERATIONS", separated by
+ * tabs, TICKS in hundredths, the least of several rounds.
+ *
+ *   guest memory:   0x1000 code   0x2000 results   0x3000 IDT, GDT unused
+ *                   0x8000 stack top      1 MiB..  pages touched once each
+ *   no memory:      0xd0000000 device
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CODE_GPA	0x1000u
+#define RESULT_GPA	0x2000u
+#define IDT_GPA		0x3000u
+#define STACK_GPA	0x8000u
+#define FRESH_GPA	0x100000u
+#define FRESH_BYTES	0x400000u
+#define MEMORY_BYTES	(FRESH_GPA + FRESH_BYTES)
+#define TSS_ADDR	0xfffbd000ul
+#define ROUNDS		5
+#define ITERATIONS	1000u
+#define IRQ_VECTOR	0x20
+#define DONE_PORT	0xf4
+#define WORK_PORT	0x80
+
+#define STR(x)		#x
+#define XSTR(x)		STR(x)
+
+/*
+ * A loop: %ebp iterations of `body`, the TSC before and after left at
+ * RESULT_GPA, then an OUT to DONE_PORT.  Bodies may use all but %ebp and %esp;
+ * %edi, %esi and the rest are set from GUEST_INIT once.
+ */
+#define GUEST_INIT						\
+	"mov $0xd0000000, %edi\n mov $" XSTR(FRESH_GPA) ", %esi\n"
+#define GUEST_LOOP(name, init, body)				\
+	asm(".pushsection .rodata\n .code32\n"			\
+	    ".global guest_" #name ", guest_" #name "_end\n"	\
+	    "guest_" #name ":\n"				\
+	    GUEST_INIT						\
+	    "rdtsc\n mov %eax, " XSTR(RESULT_GPA) "\n"		\
+	    "mov %edx, " XSTR(RESULT_GPA) "+4\n" init "\n"	\
+	    "1:\n" body "\n dec %ebp\n jnz 1b\n"		\
+	    "rdtsc\n mov %eax, " XSTR(RESULT_GPA) "+8\n"	\
+	    "mov %edx, " XSTR(RESULT_GPA) "+12\n"		\
+	    "out %al, $" XSTR(DONE_PORT) "\n hlt\n"		\
+	    "guest_" #name "_end:\n .code64\n .popsection\n");	\
+	extern const char guest_##name[], guest_##name##_end[];
+
+GUEST_LOOP(empty, "", "nop")
+GUEST_LOOP(cpuid, "", "xor %eax, %eax\n cpuid")
+GUEST_LOOP(rdmsr, "mov $0xc0000080, %ecx", "rdmsr")
+GUEST_LOOP(wrmsr, "mov $0xc0000080, %ecx\n rdmsr", "wrmsr")
+GUEST_LOOP(cr4, "mov %cr4, %eax", "xor $0x80, %eax\n mov %eax, %cr4")
+GUEST_LOOP(vmmcall, "", "mov $999, %eax\n vmmcall")
+GUEST_LOOP(fresh, "", "mov %eax, (%esi)\n add $4096, %esi")
+GUEST_LOOP(in, "", "in $" XSTR(WORK_PORT) ", %al")
+GUEST_LOOP(out, "", "out %al, $" XSTR(WORK_PORT))
+GUEST_LOOP(mmio_read, "", "mov (%edi), %eax")
+GUEST_LOOP(mmio_write, "", "mov %eax, (%edi)")
+GUEST_LOOP(hlt, "", "hlt")
+GUEST_LOOP(irq, "", "out %al, $" XSTR(WORK_PORT) "\n sti\n nop\n cli")
+
+struct kind {
+	const char *name;
+	const char *code, *end;
+	bool wants_irq;
+};
+
+#define KIND(n)	{ #n, guest_##n, guest_##n##_end, false }
+static const struct kind kinds[] = {
+	KIND(empty), KIND(cpuid), KIND(rdmsr), KIND(wrmsr), KIND(cr4), KIND(vmmcall),
+	KIND(fresh), KIND(in), KIND(out), KIND(mmio_read), KIND(mmio_write), KIND(hlt),
+	{ "irq", guest_irq, guest_irq_end, true },
+};
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench-exits: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int must(int value, const char *what)
+{
+	if (value < 0)
+		die(what);
+	return value;
+}
+
+struct vm {
+	int kvm, vm, vcpu;
+	char *memory;
+	struct kvm_run *run;
+};
+
+static void flat_segment(struct kvm_segment *seg, bool code)
+{
+	*seg = (struct kvm_segment){
+		.limit = 0xffffffff, .selector = code ? 8 : 16, .type = code ? 11 : 3,
+		.present = 1, .db = 1, .s = 1, .g = 1,
+	};
+}
+
+/* An interrupt gate for IRQ_VECTOR; the handler is a lone IRET on the page after the gates. */
+static void write_idt(struct vm *vm)
+{
+	uint32_t handler = IDT_GPA + 0x800;
+	uint32_t gate[2] = {
+		8u << 16 | (handler & 0xffff), (handler & 0xffff0000) | 0x8e00,
+	};
+	/* The gate's code segment is loaded from a GDT, which therefore must exist. */
+	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
+
+	memcpy(vm->memory + IDT_GPA + IRQ_VECTOR * 8, gate, sizeof(gate));
+	vm->memory[handler] = (char)0xcf;
+	memcpy(vm->memory + IDT_GPA + 0xc00, gdt, sizeof(gdt));
+}
+
+static void set_up_vcpu(struct vm *vm)
+{
+	struct kvm_sregs sregs;
+	struct {
+		struct kvm_cpuid2 head;
+		struct kvm_cpuid_entry2 entry[128];
+	} cpuid = { .head.nent = 128 };
+
+	must(ioctl(vm->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid), "KVM_GET_SUPPORTED_CPUID");
+	must(ioctl(vm->vcpu, KVM_SET_CPUID2, &cpuid), "KVM_SET_CPUID2");
+	must(ioctl(vm->vcpu, KVM_GET_SREGS, &sregs), "KVM_GET_SREGS");
+	flat_segment(&sregs.cs, true);
+	flat_segment(&sregs.ds, false);
+	sregs.es = sregs.ss = sregs.fs = sregs.gs = sregs.ds;
+	sregs.cr0 |= 1;
+	sregs.idt.base = IDT_GPA;
+	sregs.idt.limit = 0x7ff;
+	sregs.gdt.base = IDT_GPA + 0xc00;
+	sregs.gdt.limit = 23;
+	must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
+}
+
+static void vm_open(struct vm *vm)
+{
+	struct kvm_userspace_memory_region slot = { .memory_size = MEMORY_BYTES };
+	int size;
+
+	vm->kvm = must(open("/dev/kvm", O_RDWR), "/dev/kvm");
+	vm->vm = must(ioctl(vm->kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+	must(ioctl(vm->vm, KVM_SET_TSS_ADDR, TSS_ADDR), "KVM_SET_TSS_ADDR");
+	vm->memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (vm->memory == MAP_FAILED)
+		die("mmap");
+	/* One exit for each page, not for each 2 MiB. */
+	if (madvise(vm->memory, MEMORY_BYTES, MADV_NOHUGEPAGE))
+		die("madvise");
+	memset(vm->memory, 0, MEMORY_BYTES);
+	slot.userspace_addr = (uintptr_t)vm->memory;
+	must(ioctl(vm->vm, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
+	vm->vcpu = must(ioctl(vm->vm, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+	size = must(ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+	vm->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
+	if (vm->run == MAP_FAILED)
+		die("mmap vcpu");
+	write_idt(vm);
+	set_up_vcpu(vm);
+}
+
+static void vm_close(struct vm *vm)
+{
+	close(vm->vcpu);
+	close(vm->vm);
+	close(vm->kvm);
+	munmap(vm->memory, MEMORY_BYTES);
+}
+
+/* Enter until the guest is done; nothing is done for its exits but, if wanted, an interrupt. */
+static void drive(struct vm *vm, const struct kind *kind)
+{
+	struct kvm_interrupt irq = { .irq = IRQ_VECTOR };
+
+	for (;;) {
+		must(ioctl(vm->vcpu, KVM_RUN, 0), "KVM_RUN");
+		switch (vm->run->exit_reason) {
+		case KVM_EXIT_IO:
+			if (vm->run->io.port == DONE_PORT)
+				return;
+			vm->run->request_interrupt_window = kind->wants_irq;
+			break;
+		case KVM_EXIT_IRQ_WINDOW_OPEN:
+			vm->run->request_interrupt_window = 0;
+			must(ioctl(vm->vcpu, KVM_INTERRUPT, &irq), "KVM_INTERRUPT");
+			break;
+		case KVM_EXIT_MMIO:
+		case KVM_EXIT_HLT:
+			break;
+		default:
+			fprintf(stderr, "bench-exits: %s: exit reason %u\n", kind->name,
+				vm->run->exit_reason);
+			exit(1);
+		}
+	}
+}
+
+static uint64_t round_ticks(const struct kind *kind)
+{
+	struct kvm_regs regs = {
+		.rip = CODE_GPA, .rflags = 2, .rsp = STACK_GPA, .rbp = ITERATIONS,
+	};
+	struct vm vm;
+	uint64_t tsc[2];
+
+	vm_open(&vm);
+	memcpy(vm.memory + CODE_GPA, kind->code, (size_t)(kind->end - kind->code));
+	must(ioctl(vm.vcpu, KVM_SET_REGS, &regs), "KVM_SET_REGS");
+	drive(&vm, kind);
+	memcpy(tsc, vm.memory + RESULT_GPA, sizeof(tsc));
+	vm_close(&vm);
+	return tsc[1] - tsc[0];
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t empty = 0;
+	FILE *result;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: bench-exits ENGINE RESULT\n");
+		return 2;
+	}
+	result = fopen(argv[2], "a");
+	if (!result)
+		die(argv[2]);
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+		uint64_t least = UINT64_MAX;
+
+		for (int i = 0; i < ROUNDS; i++) {
+			uint64_t ticks = round_ticks(&kinds[k]);
+
+			if (ticks < least)
+				least = ticks;
+		}
+		if (!k)
+			empty = least;
+		else
+			fprintf(result, "exit\t%s\t%s\t%lu\t%u\n", argv[1], kinds[k].name,
+				(least - empty) * 100 / ITERATIONS, ITERATIONS);
+		fflush(result);
+	}
+	return 0;
+}

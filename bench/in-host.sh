@@ -1,0 +1,99 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# Runs in the test host, as root, with no hypervisor loaded: measures each
+# engine in turn, loading and unloading its modules, all in one boot.
+#
+#	in-host.sh ops|reasons|exits DIR RESULT ENGINES BOOTS [OPS]
+#
+# ops measures the operations, reasons counts exits by reason meanwhile, exits
+# measures single exits.  DIR holds what bench.mk put there: bench-runner, bench-workload, bench.cpio
+# and the module penumbra_kvm.ko for this host's kernel.  OPS is a list
+# separated by commas, "" for all.  Each engine boots a guest once for the operations and
+# BOOTS-1 times more for the boot figures alone.
+set -eu
+
+mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
+reasons=
+[ "$mode" = reasons ] && reasons=--reasons
+work=/tmp/bench
+mkdir -p "$work"
+# What is executed comes from memory, not from a shared folder whose cost would be measured too.
+cp "$dir"/bench-* "$dir"/bench.cpio "$work"/
+[ ! -f "$dir/penumbra_kvm.ko" ] || cp "$dir/penumbra_kvm.ko" "$work"/
+
+load() {
+	case $1 in
+	kvm:nested)	modprobe kvm_amd npt=1 ;;
+	kvm:shadow)	modprobe kvm_amd npt=0 ;;
+	penumbra:*)	insmod "$work/penumbra_kvm.ko" ;;
+	native)		;;
+	*)		echo "bench: unknown engine $1" >&2; return 1 ;;
+	esac
+}
+
+unload() {
+	case $1 in
+	kvm:*)		modprobe -r kvm_amd ;;
+	penumbra:*)	rmmod penumbra_kvm ;;
+	esac
+}
+
+# The stock module is kept to what Penumbra offers: interrupt controllers in user space.
+engine_flags() {
+	case $1 in
+	kvm:*)		echo "-machine pc,kernel_irqchip=off -cpu host,-kvm-asyncpf-int" ;;
+	penumbra:*)	echo "-machine pc -cpu host" ;;
+	esac
+}
+
+guest() {
+	engine=$1 guest_ops=$2
+	# shellcheck disable=SC2046,SC2086
+	"$work/bench-runner" "$engine" "$result" $reasons -- \
+		qemu-system-x86_64 -nodefaults -no-user-config -display none \
+		-no-reboot -accel kvm $(engine_flags "$engine") -smp 1 -m 256 \
+		-kernel /boot/guest/vmlinuz -initrd "$work/bench.cpio" \
+		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops"
+}
+
+measure() {
+	echo "bench: $1" >&2
+	load "$1" || return 1
+	if [ "$mode" = exits ]; then
+		[ "$1" = native ] || "$work/bench-exits" "$1" "$result" || return 1
+	elif [ "$1" = native ]; then
+		bench_ops=$ops "$work/bench-runner" native "$result" -- "$work/bench-workload"
+	else
+		guest "$1" "$ops" || return 1
+		i=1
+		while [ "$i" -lt "$boots" ]; do
+			guest "$1" none || return 1
+			i=$((i + 1))
+		done
+	fi
+	unload "$1"
+}
+
+# Read what every engine needs once, so that the first does not pay for the others.
+cat "$(command -v qemu-system-x86_64)" /boot/guest/vmlinuz >/dev/null
+
+{
+	printf 'meta\thost_kernel\t%s\n' "$(uname -r)"
+	printf 'meta\tqemu\t%s\n' "$(qemu-system-x86_64 --version | head -n 1)"
+	printf 'meta\tclocksource\t%s\n' \
+		"$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+	for e in $engines; do
+		printf 'flags\t%s\t%s\n' "$e" "$(engine_flags "$e")"
+	done
+} >> "$result"
+
+status=0
+for e in $engines; do
+	if ! measure "$e"; then
+		printf 'failed\t%s\n' "$e" >> "$result"
+		unload "$e" || true
+		status=1
+	fi
+done
+exit "$status"

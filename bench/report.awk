@@ -1,0 +1,307 @@
+#!/usr/bin/awk -f
+# SPDX-License-Identifier: GPL-2.0
+#
+# Turns the runner's result lines (see runner.c) into a table on standard
+# output and JSON in the file named by -v json=FILE.
+#
+#	awk -v json=FILE -v flags=WHAT -v quiet=0 -f report.awk RESULT
+#
+# The figure of an operation is the median over its batches; the minimum is in
+# the JSON beside it.  Exits per operation are those between the phase's two
+# marks, less those of the phase "nothing", divided by the operations.  Boot
+# figures are the least of the boots.
+#
+# The exit status is 0 if every engine could be measured, whatever the figures.
+
+BEGIN {
+	FS = OFS = "\t"
+	subject = "penumbra:nested"
+	reference = "kvm:nested"
+}
+
+$1 == "meta"	{ meta[$2] = $3; metas[++nmeta] = $2 }
+$1 == "flags"	{ flag[$2] = $3; see_engine($2) }
+$1 == "failed"	{ failed[$2] = 1; nfailed++; see_engine($2) }
+$1 == "op" && $3 == "nothing" {
+	if (!(($2) in nothing))
+		nothing[$2] = $7
+	next
+}
+$1 == "op" {
+	see_engine($2)
+	if (!($3 in known_op)) {
+		known_op[$3] = 1
+		ops[++nops] = $3
+	}
+	min[$2, $3] = $4 / 100
+	ticks[$2, $3] = $5 / 100
+	count[$2, $3] = $6
+	rawexits[$2, $3] = $7
+}
+$1 == "boot" {
+	see_engine($2)
+	n = ++boots[$2]
+	boot_ticks[$2, n] = $3
+	boot_guest[$2, n] = $4
+	boot_exits[$2, n] = $5
+}
+$1 == "exit" {
+	see_engine($2)
+	if (!($3 in known_kind)) {
+		known_kind[$3] = 1
+		kinds[++nkinds] = $3
+	}
+	exit_ticks[$2, $3] = $4 / 100
+}
+$1 == "reason" {
+	reasons[$2, $3, $4] = $5
+	if (!(($3, $4) in known_reason)) {
+		known_reason[$3, $4] = 1
+		reason_list[$3] = reason_list[$3] " " $4
+		if (!($3 in known_phase)) {
+			known_phase[$3] = 1
+			phases[++nphases] = $3
+		}
+	}
+}
+
+function see_engine(name) {
+	if (!(name in known_engine)) {
+		known_engine[name] = 1
+		engines[++nengines] = name
+	}
+}
+
+# The least of list[engine, 1..n].
+function least(list, engine, n,    i, v) {
+	v = list[engine, 1] + 0
+	for (i = 2; i <= n; i++)
+		if (list[engine, i] + 0 < v)
+			v = list[engine, i] + 0
+	return v
+}
+
+function spread_percent(list, engine, n,    i, lo, hi) {
+	lo = hi = list[engine, 1] + 0
+	for (i = 2; i <= n; i++) {
+		if (list[engine, i] + 0 < lo) lo = list[engine, i] + 0
+		if (list[engine, i] + 0 > hi) hi = list[engine, i] + 0
+	}
+	return lo ? 100 * (hi - lo) / lo : 0
+}
+
+function has(engine, op) { return (engine, op) in ticks }
+
+function exits_per_op(engine, op,    n) {
+	n = rawexits[engine, op] - nothing[engine]
+	return n > 0 ? n / count[engine, op] : 0
+}
+
+function ratio(engine, base, op) {
+	return has(engine, op) && has(base, op) && ticks[base, op] ? \
+		ticks[engine, op] / ticks[base, op] : 0
+}
+
+function base_of(engine) {
+	return engine ~ /^penumbra:/ ? "kvm:" substr(engine, 10) : "native"
+}
+
+function cell_ratio(r) { return r ? sprintf("%.3f", r) : "-" }
+
+function table(    i, j, e, line) {
+	line = sprintf("%-12s", "operation")
+	for (j = 1; j <= nengines; j++)
+		line = line sprintf(" | %-31s", engines[j] (engines[j] == "native" ? "" : \
+			" (÷ " base_of(engines[j]) ")"))
+	print line
+	line = sprintf("%-12s", "")
+	for (j = 1; j <= nengines; j++)
+		line = line sprintf(" | %12s %7s %10s", "ticks", "ratio", "exits")
+	print line
+	for (i = 1; i <= nops; i++) {
+		line = sprintf("%-12s", ops[i])
+		for (j = 1; j <= nengines; j++) {
+			e = engines[j]
+			if (has(e, ops[i]))
+				line = line sprintf(" | %12.1f %7s %10.4f", ticks[e, ops[i]], \
+					cell_ratio(ratio(e, base_of(e), ops[i])), \
+					exits_per_op(e, ops[i]))
+			else
+				line = line sprintf(" | %12s %7s %10s", "-", "-", "-")
+		}
+		print line
+	}
+	print ""
+	for (j = 1; j <= nengines; j++) {
+		e = engines[j]
+		if (boots[e] + 0)
+			printf "boot to init  %-16s least of %d boots: %.0f ticks (spread %.2f %%), " \
+				"%.0f by the guest's clock, %.0f exits (spread %.2f %%)\n", e, boots[e], \
+				least(boot_ticks, e, boots[e]), spread_percent(boot_ticks, e, boots[e]), \
+				least(boot_guest, e, boots[e]), least(boot_exits, e, boots[e]), \
+				spread_percent(boot_exits, e, boots[e])
+	}
+}
+
+function reason_tables(    i, j, k, n, list, line) {
+	for (i = 1; i <= nphases; i++) {
+		printf "\nexits by reason: %s\n", phases[i]
+		n = split(reason_list[phases[i]], list, " ")
+		for (k = 1; k <= n; k++) {
+			line = sprintf("%-12s", list[k])
+			for (j = 1; j <= nengines; j++)
+				if (engines[j] != "native")
+					line = line sprintf(" | %s %9d", engines[j], \
+						reasons[engines[j], phases[i], list[k]])
+			print line
+		}
+	}
+}
+
+function exit_ratio(e, kind,    base) {
+	base = exit_ticks[base_of(e), kind]
+	return base ? exit_ticks[e, kind] / base : 0
+}
+
+function exit_table(    i, j, e, line) {
+	line = sprintf("%-12s", "one exit")
+	for (j = 1; j <= nengines; j++)
+		if (engines[j] != "native")
+			line = line sprintf(" | %-20s", engines[j])
+	print line
+	for (i = 1; i <= nkinds; i++) {
+		line = sprintf("%-12s", kinds[i])
+		for (j = 1; j <= nengines; j++) {
+			e = engines[j]
+			if (e != "native")
+				line = line sprintf(" | %12.1f %7s", exit_ticks[e, kinds[i]], \
+					cell_ratio(exit_ratio(e, kinds[i])))
+		}
+		print line
+	}
+}
+
+function geometric_mean(    i, r, sum, n) {
+	for (i = 1; i <= nops; i++) {
+		r = ratio(subject, reference, ops[i])
+		if (r) {
+			sum += log(r)
+			n++
+		}
+	}
+	return n ? exp(sum / n) : 0
+}
+
+function worst_op(    i, r, worst, name) {
+	for (i = 1; i <= nops; i++) {
+		r = ratio(subject, reference, ops[i])
+		if (r > worst) {
+			worst = r
+			name = ops[i]
+		}
+	}
+	worst_name = name
+	return worst
+}
+
+function verdict(what, value, limit) {
+	if (!value)
+		printf "verdict: %-44s not measured\n", what
+	else
+		printf "verdict: %-44s %.4f  (limit %.2f)  %s\n", what, value, limit, \
+			value <= limit ? "reached" : "NOT reached"
+}
+
+function boot_ratio(list) {
+	if (!boots[subject] || !boots[reference])
+		return 0
+	return least(list, subject, boots[subject]) / least(list, reference, boots[reference])
+}
+
+function verdicts() {
+	print ""
+	print "verdict: " subject " ÷ " reference
+	verdict("geometric mean of " nops " operations", geometric_mean(), 1.00)
+	worst = worst_op()
+	verdict("worst operation: " worst_name, worst, 1.05)
+	verdict("boot to init, ticks", boot_ratio(boot_ticks), 1.00)
+	verdict("boot to init, exits", boot_ratio(boot_exits), 1.00)
+}
+
+function quote(s) {
+	gsub(/\\/, "\\\\", s)
+	gsub(/"/, "\\\"", s)
+	return "\"" s "\""
+}
+
+function json_boots(e,    i, s) {
+	for (i = 1; i <= boots[e]; i++)
+		s = s (i > 1 ? ", " : "") sprintf("{\"ticks\": %d, \"guest_ticks\": %.0f, " \
+			"\"exits\": %d}", boot_ticks[e, i], boot_guest[e, i], boot_exits[e, i])
+	return "[" s "]"
+}
+
+function json_reasons(e, phase,    n, k, list, s) {
+	n = split(reason_list[phase], list, " ")
+	for (k = 1; k <= n; k++)
+		if (reasons[e, phase, list[k]])
+			s = s (s ? ", " : "") quote(list[k]) ": " reasons[e, phase, list[k]]
+	return "{" s "}"
+}
+
+function json_exits(e,    i, s) {
+	for (i = 1; i <= nkinds; i++)
+		if ((e, kinds[i]) in exit_ticks)
+			s = s (s ? ", " : "") sprintf("%s: %.2f", quote(kinds[i]), exit_ticks[e, kinds[i]])
+	return "{" s "}"
+}
+
+function json_engine(e,    i, s, sep) {
+	s = "    {\"engine\": " quote(e) ", \"flags\": " quote(flag[e]) \
+		", \"measured\": " (failed[e] ? "false" : "true") ",\n"
+	s = s "     \"boots\": " json_boots(e) ",\n     \"boot_reasons\": " \
+		json_reasons(e, "boot") ",\n     \"exit_ticks\": " json_exits(e) \
+		",\n     \"operations\": ["
+	for (i = 1; i <= nops; i++) {
+		if (!has(e, ops[i]))
+			continue
+		s = s sep sprintf("\n      {\"name\": %s, \"ticks\": %.2f, \"ticks_min\": %.2f, " \
+			"\"operations\": %d, \"exits\": %.4f, \"ratio\": %.4f, \"reasons\": %s}", \
+			quote(ops[i]), ticks[e, ops[i]], min[e, ops[i]], count[e, ops[i]], \
+			exits_per_op(e, ops[i]), ratio(e, base_of(e), ops[i]), json_reasons(e, ops[i]))
+		sep = ","
+	}
+	return s "\n     ]}"
+}
+
+function write_json(    i) {
+	printf "{\n  \"schema\": 1,\n" > json
+	for (i = 1; i <= nmeta; i++)
+		printf "  %s: %s,\n", quote(metas[i]), quote(meta[metas[i]]) > json
+	printf "  \"ratio_of\": {\"penumbra\": \"kvm\", \"kvm\": \"native\"},\n" > json
+	printf "  \"geometric_mean\": %.4f,\n  \"worst\": {\"name\": %s, \"ratio\": %.4f},\n", \
+		geometric_mean(), quote(worst_name), worst_op() > json
+	printf "  \"boot_ticks_ratio\": %.4f,\n  \"boot_exits_ratio\": %.4f,\n", \
+		boot_ratio(boot_ticks), boot_ratio(boot_exits) > json
+	printf "  \"engines\": [\n" > json
+	for (i = 1; i <= nengines; i++)
+		printf "%s%s\n", json_engine(engines[i]), i < nengines ? "," : "" > json
+	printf "  ]\n}\n" > json
+	close(json)
+}
+
+END {
+	worst_op()
+	if (json)
+		write_json()
+	if (quiet + 0 == 0) {
+		if (nkinds)
+			exit_table()
+		if (nops) {
+			table()
+			reason_tables()
+			verdicts()
+		}
+	}
+	exit nfailed || !nengines
+}
