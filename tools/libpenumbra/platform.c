@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the running kernel and its firmware allow; see platform.h. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "libpenumbra/platform.h"
+#include "libpenumbra/text.h"
+
+/* UEFI's global variable SecureBoot: four bytes of attributes, then the value. */
+#define SECURE_BOOT_VARIABLE \
+	"/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+enum module_state platform_module(const struct hostfs *fs, const char *name)
+{
+	if (!hostfs_exists(fs, "/sys/module/%s", name))
+		return MODULE_ABSENT;
+	/* only what can be unloaded has a state */
+	return hostfs_exists(fs, "/sys/module/%s/initstate", name) ? MODULE_LOADED : MODULE_BUILTIN;
+}
+
+int platform_secure_boot(const struct hostfs *fs)
+{
+	unsigned char variable[5];
+	int ret;
+
+	if (!hostfs_exists(fs, "/sys/firmware/efi"))
+		return -ENOENT;
+	ret = hostfs_pread(fs, variable, sizeof(variable), 0, SECURE_BOOT_VARIABLE);
+	/* firmware without the variable knows no Secure Boot */
+	if (ret == -ENOENT && hostfs_exists(fs, "/sys/firmware/efi/efivars"))
+		return 0;
+	return ret ? (ret == -ENOENT ? -EACCES : ret) : variable[4] == 1;
+}
+
+bool platform_signatures_enforced(const struct hostfs *fs)
+{
+	char text[128], mode[32];
+
+	if (hostfs_read(fs, text, sizeof(text), "/sys/module/module/parameters/sig_enforce") > 0 &&
+	    text[0] == 'Y')
+		return true;
+	return hostfs_read(fs, text, sizeof(text), "/sys/kernel/security/lockdown") > 0 &&
+	       !platform_choice(text, mode, sizeof(mode)) && strcmp(mode, "none");
+}
+
+bool platform_module_installed(const struct hostfs *fs, const char *release, const char *name)
+{
+	static const char *const folders[] = { "extra", "updates", "updates/dkms" };
+	static const char *const suffixes[] = { "", ".xz", ".zst", ".gz" };
+
+	for (size_t f = 0; f < sizeof(folders) / sizeof(*folders); f++)
+		for (size_t s = 0; s < sizeof(suffixes) / sizeof(*suffixes); s++)
+			if (hostfs_exists(fs, "/lib/modules/%s/%s/%s.ko%s", release, folders[f],
+					  name, suffixes[s]))
+				return true;
+	return false;
+}
+
+int platform_kib_line(const char *text, const char *key, uint64_t *bytes)
+{
+	size_t len = strlen(key);
+	char digits[24];
+	uint64_t kib;
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, len) || line[len] != ':')
+			continue;
+		if (sscanf(line + len + 1, " %23[0-9] kB", digits) != 1 ||
+		    text_parse_u64(digits, &kib) || __builtin_mul_overflow(kib, 1024u, bytes))
+			return -EINVAL;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int platform_memory(const struct hostfs *fs, uint64_t *total, uint64_t *available)
+{
+	size_t len;
+	char *text = hostfs_read_all(fs, &len, "/proc/meminfo");
+	int ret;
+
+	if (!text)
+		return -errno;
+	ret = platform_kib_line(text, "MemTotal", total);
+	if (!ret)
+		ret = platform_kib_line(text, "MemAvailable", available);
+	free(text);
+	return ret;
+}
+
+int platform_ksm(const struct hostfs *fs, struct platform_ksm *ksm)
+{
+	uint64_t run, sharing;
+	int ret = hostfs_read_u64(fs, &run, "/sys/kernel/mm/ksm/run");
+
+	if (ret)
+		return ret;
+	ret = hostfs_read_u64(fs, &sharing, "/sys/kernel/mm/ksm/pages_sharing");
+	if (ret)
+		return ret;
+	ksm->running = run == 1;
+	ksm->saved_bytes = sharing * sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+int platform_choice(const char *line, char *word, size_t size)
+{
+	const char *open = strchr(line, '['), *close = open ? strchr(open, ']') : NULL;
+	size_t len;
+
+	if (!close)
+		return -EINVAL;
+	len = close - open - 1;
+	if (!len || len >= size)
+		return -EINVAL;
+	memcpy(word, open + 1, len);
+	word[len] = 0;
+	return 0;
+}
+
+bool platform_find_program(const char *name, char *path, size_t size)
+{
+	const char *dirs = getenv("PATH"), *end;
+
+	for (; dirs && *dirs; dirs = *end ? end + 1 : end) {
+		end = strchrnul(dirs, ':');
+		if (end == dirs || (size_t)snprintf(path, size, "%.*s/%s", (int)(end - dirs), dirs,
+						    name) >= size)
+			continue;
+		if (!access(path, X_OK))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * penumbra doctor - can this machine run Penumbra, and if not, why?
+ *
+ * A list of checks, each a function that fills one finding: its state, what is
+ * so, and, unless all is well, what to do. Only "fail" stands in the way.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include "builtin.h"
+#include "libpenumbra/cpu.h"
+#include "libpenumbra/platform.h"
+#include "libpenumbra/text.h"
+
+enum state { OK, WARN, FAIL, NR_STATES };
+
+static const char *const state_names[] = { "ok", "warn", "fail" };
+
+struct finding {
+	enum state state;
+	char detail[160];
+	char advice[200];	/* "" when nothing is to do */
+};
+
+/* What several checks need, gathered once. */
+struct machine {
+	const struct hostfs *fs;
+	struct utsname uts;
+	int cpu_err;
+	struct cpu_info cpu;
+	enum module_state penumbra, kvm_amd, kvm_intel;
+};
+
+struct check {
+	const char *name;	/* in JSON too: keep */
+	void (*look)(const struct machine *m, struct finding *f);
+};
+
+__attribute__((format(printf, 3, 4)))
+static void found(struct finding *f, enum state state, const char *fmt, ...)
+{
+	va_list args;
+
+	f->state = state;
+	va_start(args, fmt);
+	vsnprintf(f->detail, sizeof(f->detail), fmt, args);
+	va_end(args);
+}
+
+__attribute__((format(printf, 2, 3)))
+static void advise(struct finding *f, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(f->advice, sizeof(f->advice), fmt, args);
+	va_end(args);
+}
+
+/* ---- processor ---- */
+
+static void look_cpu(const struct machine *m, struct finding *f)
+{
+	if (strcmp(m->uts.machine, "x86_64")) {
+		found(f, FAIL, "%s kernel", m->uts.machine);
+		advise(f, "use a machine and a kernel of the x86_64 architecture");
+	} else if (m->cpu_err) {
+		found(f, FAIL, "cannot read /proc/cpuinfo");
+		advise(f, "mount /proc");
+	} else if (cpu_is_amd(&m->cpu)) {
+		found(f, OK, "%s, %u processor%s", m->cpu.model[0] ? m->cpu.model : m->cpu.vendor,
+		      m->cpu.nr, m->cpu.nr == 1 ? "" : "s");
+	} else {
+		found(f, FAIL, "%s", m->cpu.model[0] ? m->cpu.model : m->cpu.vendor);
+		advise(f, "use a machine with an AMD processor: Intel VMX is not supported yet");
+	}
+}
+
+static void look_svm(const struct machine *m, struct finding *f)
+{
+	int disabled = cpu_svm_disabled(m->fs);
+
+	if (disabled == 1) {
+		found(f, FAIL, "AMD-V is switched off by the firmware (VM_CR.SVMDIS)");
+		advise(f, "enable \"SVM Mode\" in the firmware's setup");
+	} else if (m->cpu.svm && disabled == 0) {
+		found(f, OK, "AMD-V is there, and the firmware lets it be used");
+	} else if (m->cpu.svm) {
+		found(f, OK, "AMD-V is there (to see the firmware's switch: root, modprobe msr)");
+	} else if (m->cpu.hypervisor) {
+		found(f, FAIL, "no svm flag in this virtual machine");
+		advise(f, "allow nested virtualization in the outer host (QEMU: -cpu ...,+svm,+npt)");
+	} else {
+		found(f, FAIL, "no svm flag");
+		advise(f, "enable \"SVM Mode\" in the firmware's setup; if it has none, use another machine");
+	}
+}
+
+static void look_npt(const struct machine *m, struct finding *f)
+{
+	if (m->cpu.npt) {
+		found(f, OK, "nested paging is there");
+	} else {
+		found(f, FAIL, "no nested paging (npt flag)");
+		advise(f, "use a processor with nested paging: it is the only mode there is yet");
+	}
+}
+
+static void look_assists(const struct machine *m, struct finding *f)
+{
+	const struct cpu_info *c = &m->cpu;
+
+	if (c->nrip_save && c->decode_assists && c->flush_by_asid) {
+		found(f, OK, "nrip_save, decodeassists and flushbyasid are there");
+		return;
+	}
+	found(f, OK, "without%s%s%s: done in software, somewhat slower",
+	      c->nrip_save ? "" : " nrip_save", c->decode_assists ? "" : " decodeassists",
+	      c->flush_by_asid ? "" : " flushbyasid");
+}
+
+static void look_nesting(const struct machine *m, struct finding *f)
+{
+	if (!m->cpu.hypervisor) {
+		found(f, OK, "a real machine");
+		return;
+	}
+	found(f, WARN, "this is a virtual machine: exits cost much more than on a real one");
+	advise(f, "fine for trying things out; measure on a real machine");
+}
+
+/* ---- kernel ---- */
+
+/* Kernels that the module is built and tested for; docs/testing.md. */
+static bool kernel_is_tested(const char *release)
+{
+	return !strncmp(release, "6.1.", 4) || !strncmp(release, "6.12.", 5);
+}
+
+static void look_kernel(const struct machine *m, struct finding *f)
+{
+	if (kernel_is_tested(m->uts.release)) {
+		found(f, OK, "Linux %s", m->uts.release);
+		return;
+	}
+	found(f, WARN, "Linux %s: not tried", m->uts.release);
+	advise(f, "use Linux 6.1 or 6.12 (Debian 12 has both), or see whether the module builds");
+}
+
+static void look_module(const struct machine *m, struct finding *f)
+{
+	if (m->penumbra != MODULE_ABSENT) {
+		found(f, OK, "penumbra_kvm is loaded");
+	} else if (platform_module_installed(m->fs, m->uts.release, "penumbra_kvm")) {
+		found(f, WARN, "penumbra_kvm is installed, not loaded");
+		advise(f, "modprobe penumbra_kvm");
+	} else {
+		found(f, WARN, "penumbra_kvm is not loaded");
+		advise(f, "make modules && insmod build/kmod/<version>/penumbra_kvm.ko");
+	}
+}
+
+static void look_stock(const struct machine *m, struct finding *f)
+{
+	enum module_state state = m->kvm_amd != MODULE_ABSENT ? m->kvm_amd : m->kvm_intel;
+	const char *name = m->kvm_amd != MODULE_ABSENT ? "kvm_amd" : "kvm_intel";
+
+	if (state == MODULE_ABSENT && m->penumbra == MODULE_ABSENT &&
+	    hostfs_exists(m->fs, "/dev/kvm")) {
+		found(f, FAIL, "another hypervisor module has /dev/kvm");
+		advise(f, "find it among 'lsmod | grep kvm' and unload it");
+	} else if (state == MODULE_ABSENT) {
+		found(f, OK, "no other kvm module has the processor's extension");
+	} else if (state == MODULE_LOADED) {
+		found(f, FAIL, "%s is loaded and has the processor's extension and /dev/kvm", name);
+		advise(f, "stop its VMs, then: modprobe -r %s", name);
+	} else {
+		found(f, FAIL, "%s is built into this kernel and cannot be unloaded", name);
+		advise(f, "use a kernel that has it as a module, as Debian's have");
+	}
+}
+
+static void look_dev_kvm(const struct machine *m, struct finding *f)
+{
+	const char *owner = m->penumbra != MODULE_ABSENT ? "penumbra_kvm" :
+			    m->kvm_amd != MODULE_ABSENT || m->kvm_intel != MODULE_ABSENT ?
+			    "the stock kvm module" : "another module";
+	int err;
+
+	if (!hostfs_exists(m->fs, "/dev/kvm")) {
+		if (m->penumbra == MODULE_ABSENT) {
+			found(f, OK, "not there yet: comes with penumbra_kvm");
+			return;
+		}
+		found(f, FAIL, "penumbra_kvm is loaded, but /dev/kvm is missing");
+		advise(f, "mount devtmpfs on /dev, or make the node: see /sys/class/misc/kvm/dev");
+		return;
+	}
+	err = hostfs_access(m->fs, R_OK | W_OK, "/dev/kvm");
+	found(f, err ? WARN : OK, "/dev/kvm belongs to %s%s", owner,
+	      err ? "; you may not open it" : "");
+	if (err)
+		advise(f, "usermod -aG kvm <you>, then log in again; or be root");
+}
+
+static void look_headers(const struct machine *m, struct finding *f)
+{
+	if (hostfs_exists(m->fs, "/lib/modules/%s/build/Makefile", m->uts.release)) {
+		found(f, OK, "there for %s", m->uts.release);
+	} else if (m->penumbra != MODULE_ABSENT) {
+		found(f, OK, "none for %s; not needed, the module is loaded", m->uts.release);
+	} else {
+		found(f, WARN, "none for %s: the module cannot be built here", m->uts.release);
+		advise(f, "apt-get install linux-headers-%s", m->uts.release);
+	}
+}
+
+static void look_signatures(const struct machine *m, struct finding *f)
+{
+	int secure_boot = platform_secure_boot(m->fs);
+	const char *boot = secure_boot == 1 ? "Secure Boot is on" :
+			   secure_boot == 0 ? "Secure Boot is off" :
+			   secure_boot == -ENOENT ? "no UEFI, so no Secure Boot" :
+			   "Secure Boot's state cannot be read";
+
+	if (!platform_signatures_enforced(m->fs)) {
+		found(f, OK, "%s; modules need no signature", boot);
+	} else if (m->penumbra != MODULE_ABSENT) {
+		found(f, OK, "%s; modules need a signature, and ours was accepted", boot);
+	} else {
+		found(f, FAIL, "%s; this kernel takes signed modules only", boot);
+		advise(f, "sign penumbra_kvm.ko with a key enrolled by mokutil, or switch Secure Boot off");
+	}
+}
+
+/* ---- programs and memory ---- */
+
+static void look_qemu(const struct machine *m, struct finding *f)
+{
+	char path[200];
+
+	if (platform_find_program("qemu-system-x86_64", path, sizeof(path))) {
+		found(f, OK, "%s", path);
+		return;
+	}
+	found(f, WARN, "no qemu-system-x86_64 in PATH");
+	advise(f, "apt-get install qemu-system-x86");
+}
+
+static void look_memory(const struct machine *m, struct finding *f)
+{
+	char total_text[TEXT_SIZE_BYTES], available_text[TEXT_SIZE_BYTES];
+	uint64_t total, available;
+
+	if (platform_memory(m->fs, &total, &available)) {
+		found(f, WARN, "cannot read /proc/meminfo");
+		advise(f, "mount /proc");
+		return;
+	}
+	found(f, available < (UINT64_C(256) << 20) ? WARN : OK, "%s, of which %s available",
+	      text_size(total_text, total), text_size(available_text, available));
+	if (f->state == WARN)
+		advise(f, "free some memory, or give guests little");
+}
+
+static void look_ksm(const struct machine *m, struct finding *f)
+{
+	struct platform_ksm ksm;
+	char saved[TEXT_SIZE_BYTES];
+
+	if (platform_ksm(m->fs, &ksm))
+		found(f, OK, "this kernel has none");
+	else if (ksm.running)
+		found(f, OK, "on, saving %s", text_size(saved, ksm.saved_bytes));
+	else
+		found(f, OK, "off: equal pages of guests are not shared");
+}
+
+static void look_thp(const struct machine *m, struct finding *f)
+{
+	char line[128], word[32];
+
+	if (hostfs_read(m->fs, line, sizeof(line), "/sys/kernel/mm/transparent_hugepage/enabled") < 0 ||
+	    platform_choice(line, word, sizeof(word))) {
+		found(f, WARN, "this kernel has no transparent huge pages: guests get 4 KiB pages only");
+		advise(f, "give guests hugetlbfs memory, or accept slower page walks");
+	} else if (!strcmp(word, "never")) {
+		found(f, WARN, "never: guests get 4 KiB pages only");
+		advise(f, "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+	} else {
+		found(f, OK, "%s", word);
+	}
+}
+
+static const struct check checks[] = {
+	{ "cpu", look_cpu },
+	{ "svm", look_svm },
+	{ "npt", look_npt },
+	{ "assists", look_assists },
+	{ "nesting", look_nesting },
+	{ "kernel", look_kernel },
+	{ "headers", look_headers },
+	{ "signatures", look_signatures },
+	{ "stock-kvm", look_stock },
+	{ "module", look_module },
+	{ "dev-kvm", look_dev_kvm },
+	{ "qemu", look_qemu },
+	{ "memory", look_memory },
+	{ "ksm", look_ksm },
+	{ "thp", look_thp },
+};
+
+#define NR_CHECKS	(sizeof(checks) / sizeof(*checks))
+
+/* ---- output ---- */
+
+static void print_finding(const struct check *check, const struct finding *f, bool colours)
+{
+	static const char *const colour[NR_STATES] = { "\033[32m", "\033[33m", "\033[31m" };
+
+	printf("%s%-4s%s  %-10s  %s", colours ? colour[f->state] : "", state_names[f->state],
+	       colours ? "\033[0m" : "", check->name, f->detail);
+	if (f->advice[0])
+		printf(" -> %s", f->advice);
+	putchar('\n');
+}
+
+static void print_text(const struct finding *findings, bool runnable)
+{
+	bool colours = isatty(STDOUT_FILENO);
+
+	for (size_t i = 0; i < NR_CHECKS; i++)
+		print_finding(&checks[i], &findings[i], colours);
+	puts(runnable ? "\nThis machine can run Penumbra." :
+	     "\nThis machine cannot run Penumbra as it is: see the lines with \"fail\".");
+}
+
+static struct json_object *to_json(const struct finding *findings, bool runnable)
+{
+	struct json_object *root = json_object_new_object(), *list = json_object_new_array();
+	struct json_object *item;
+
+	json_object_object_add(root, "schema", json_object_new_int(JSON_SCHEMA));
+	json_object_object_add(root, "runnable", json_object_new_boolean(runnable));
+	for (size_t i = 0; i < NR_CHECKS; i++) {
+		const struct finding *f = &findings[i];
+
+		item = json_object_new_object();
+		json_object_object_add(item, "name", json_object_new_string(checks[i].name));
+		json_object_object_add(item, "status", json_object_new_string(state_names[f->state]));
+		json_object_object_add(item, "detail", json_object_new_string(f->detail));
+		json_object_object_add(item, "advice",
+				       f->advice[0] ? json_object_new_string(f->advice) : NULL);
+		json_object_array_add(list, item);
+	}
+	json_object_object_add(root, "checks", list);
+	return root;
+}
+
+static void gather(struct machine *m)
+{
+	uname(&m->uts);
+	m->cpu_err = cpu_info_read(m->fs, &m->cpu);
+	m->penumbra = platform_module(m->fs, "penumbra_kvm");
+	m->kvm_amd = platform_module(m->fs, "kvm_amd");
+	m->kvm_intel = platform_module(m->fs, "kvm_intel");
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	bool *json = state->input;
+
+	if (key != 'j')
+		return cmdline_default(key, arg, state);
+	*json = true;
+	return 0;
+}
+
+int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "json", 'j', NULL, 0, "Print JSON", 0 }, {}
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse,
+		.doc = "Tell whether this machine can run Penumbra, and if not, why.\v"
+		       "Exit status: 0 it can, 1 it cannot, 2 bad arguments.",
+	};
+	struct finding findings[NR_CHECKS] = {};
+	struct machine m = { .fs = fs };
+	bool json = false, runnable = true;
+	int ret;
+
+	ret = cmdline_parse(&argp, argc, argv, &json);
+	if (ret)
+		return ret;
+	gather(&m);
+	for (size_t i = 0; i < NR_CHECKS; i++) {
+		checks[i].look(&m, &findings[i]);
+		runnable = runnable && findings[i].state != FAIL;
+	}
+	if (json) {
+		ret = output_json("doctor", to_json(findings, runnable), false);
+	} else {
+		print_text(findings, runnable);
+		ret = output_finish("doctor");
+	}
+	return ret ? ret : runnable ? STATUS_OK : STATUS_FAILED;
+}
