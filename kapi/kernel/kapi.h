@@ -37,6 +37,7 @@
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/xarray.h>
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0)
 #include <linux/unaligned.h>

@@ -39,6 +39,15 @@ typedef unsigned int gfp_t;
 #define S64_MAX	((s64)(U64_MAX >> 1))
 #define S64_MIN	((s64)(-S64_MAX - 1))
 
+/* --- processor: <asm/processor-flags.h> is above; of the kernel's <asm/msr-index.h> --- */
+
+#define EFER_SCE	(1 << 0)
+#define EFER_LME	(1 << 8)
+#define EFER_LMA	(1 << 10)
+#define EFER_NX		(1 << 11)
+#define EFER_SVME	(1 << 12)
+#define EFER_FFXSR	(1 << 14)
+
 /* --- compiler --- */
 
 #define likely(x)	__builtin_expect(!!(x), 1)
@@ -361,9 +370,9 @@ void read_lock(rwlock_t *l);
 void read_unlock(rwlock_t *l);
 void write_lock(rwlock_t *l);
 void write_unlock(rwlock_t *l);
-/* Both may let others in; non-zero when they did. User space always does, so that tests see it. */
-int cond_resched_rwlock_read(rwlock_t *l);
-int cond_resched_rwlock_write(rwlock_t *l);
+/* Whether to let others in: never, unless a test says so (kapi_test.h). */
+bool need_resched(void);
+static inline bool rwlock_needbreak(rwlock_t *l) { return false; }
 #define cond_resched()		((void)0)
 #define might_sleep()		kapi_might_sleep(__FILE__, __LINE__)
 void kapi_might_sleep(const char *file, int line);
