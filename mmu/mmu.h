@@ -116,7 +116,7 @@ struct mmu_host_ops {
 			     unsigned int size, unsigned int flags);
 
 	/* When it returns no processor holds a TLB or paging-structure entry of this VM made
-	 * before the call. MMU lock held (either way); must not sleep. */
+	 * before the call. The MMU lock may be held (either way); must not sleep. */
 	void (*flush)(struct mmu_vm *vm);
 
 	/* The guest may have written [gfn, gfn + nr) since the last harvest: set the bits in
@@ -334,7 +334,7 @@ void mmu_dirty_clear(struct mmu_vm *vm, gfn_t start, gfn_t end,
  * violation goes to report (NULL: only counted). Returns the number of them.
  * Takes the lock for writing and asks the host under MMU_HOST_ATOMIC.
  */
-unsigned int mmu_audit(struct mmu_vm *vm, void (*report)(void *ctx, const char *what, gfn_t gfn, u64 entry),
-		       void *ctx);
+typedef void (*mmu_report_fn)(void *ctx, const char *what, gfn_t gfn, u64 entry);
+unsigned int mmu_audit(struct mmu_vm *vm, mmu_report_fn report, void *ctx);
 
 #endif

@@ -28,6 +28,7 @@ struct mmu_walk_env {
 	u32 pkru;
 	u8 maxphyaddr;			/* of the guest's CPUID: bits above are reserved */
 	bool pages_1g;			/* of the guest's CPUID */
+	bool amd;			/* bit 8 of PML4E and of PDPE without PS is reserved there */
 	const u64 *pdptrs;		/* PAE: the four cached entries, or NULL to read them from memory */
 };
 
@@ -35,8 +36,9 @@ enum mmu_walk_result {
 	MMU_WALK_OK,		/* gpa and what follows it hold */
 	MMU_WALK_FAULT,		/* #PF with error_code; level says which entry */
 	MMU_WALK_NONCANONICAL,	/* #GP or #SS: the caller knows which */
-	MMU_WALK_NO_MEMORY,	/* a table (fail_gpa) is not in RAM, or not writable for A/D */
-	MMU_WALK_SLEEP,		/* only with MMU_WALK_ATOMIC */
+	MMU_WALK_NO_MEMORY,	/* a table (fail_gpa) is not in RAM */
+	MMU_WALK_SLEEP,		/* only with MMU_WALK_ATOMIC: walk again without it */
+	MMU_WALK_AGAIN,		/* other processors keep changing the tables: run the guest again */
 };
 
 struct mmu_walk {
@@ -44,7 +46,7 @@ struct mmu_walk {
 	u8 result;		/* enum mmu_walk_result */
 	u8 level;		/* of the last entry used: 1 = 4 KiB, 2 = 2 or 4 MiB, 3 = 1 GiB; 0 = paging off */
 	u8 root_level;		/* 0 = paging off; levels above 'level' were walked */
-	u8 page_shift;		/* of the page: 12, 21, 22, 30; paging off: 12 */
+	u8 page_shift;		/* of the page: 12, 21, 22, 30 bits; paging off: 12 */
 	bool write, user, exec;	/* all levels together, before CR0.WP, SMEP, SMAP and keys */
 	u16 error_code;		/* of MMU_WALK_FAULT */
 	gpa_t fail_gpa;		/* of MMU_WALK_NO_MEMORY */
