@@ -70,7 +70,7 @@ struct pn_fpu {
 	bool loaded;		/* the guest's state is in this CPU's registers */
 };
 
-/* One access the emulator could not finish in the kernel; see kvm/emulate.c. */
+/* One access the emulator could not finish in the kernel; see kvm/mmio.c. */
 struct pn_mmio_fragment {
 	u64 gpa;
 	u8 data[8];
@@ -145,16 +145,27 @@ struct pn_vcpu {
 	 */
 	int (*complete_io)(struct pn_vcpu *vcpu);
 
+	/* IN and OUT that user space is carrying out: kvm/pio.c */
 	struct {
-		u32 size, count, cur;
+		u64 rip, next_rip;	/* of the instruction, and behind it */
 		u16 port;
-		bool in, string;
+		u8 size;
+		bool answered;		/* string input: the data page holds the answer */
 	} pio;
-	struct pn_mmio_fragment fragment[PN_MAX_MMIO_FRAGMENTS];
-	u8 nr_fragments;
+
+	/* The instruction the kernel is carrying out: kvm/emulate.c, kvm/mmio.c */
 	struct x86_emu emu;
-	u64 emu_gpa;			/* of the fault that started the emulation */
-	bool emu_gpa_valid;
+	struct x86_seg emu_seg[X86_NR_SEG];
+	u64 emu_rip;			/* where it began; if RIP differs later, it is void */
+	u64 emu_gpa;			/* of the fault that started it ... */
+	bool emu_gpa_valid;		/* ... if it was for an operand */
+	bool emu_step_due;		/* its single-step trap, once user space has done its part */
+	struct {
+		struct pn_mmio_fragment fragment[PN_MAX_MMIO_FRAGMENTS];
+		u8 nr;			/* of them in use */
+		u8 used;		/* answers the running attempt has taken */
+		u8 cur;			/* the one user space has */
+	} mmio;
 
 	struct mmu_vcpu mmu;
 	unsigned int slot_hint;		/* for pn_slot_find */
@@ -186,7 +197,8 @@ static inline u8 pn_cpl(struct pn_vcpu *v)
 }
 
 /* ---- kvm/vcpu.c ---- */
-int pn_vcpu_create(struct pn_vm *vm, unsigned int id);	/* a descriptor, or -errno */
+int pn_vcpu_create(struct pn_vm *vm, unsigned long id);	/* a descriptor, or -errno */
+void pn_vcpu_reset(struct pn_vcpu *vcpu, bool init);	/* RESET, or INIT */
 void pn_vcpu_free(struct pn_vcpu *vcpu);		/* from the VM's end */
 void pn_vcpu_request(struct pn_vcpu *vcpu, enum pn_request r);	/* sets the bit only */
 void pn_vcpu_kick(struct pn_vcpu *vcpu);		/* out of the guest, soon */
@@ -207,14 +219,43 @@ bool pn_nmi_allowed(struct pn_vcpu *vcpu);
 long pn_vcpu_interrupt(struct pn_vcpu *vcpu, void __user *argp);	/* KVM_INTERRUPT */
 long pn_vcpu_nmi(struct pn_vcpu *vcpu, void __user *argp);		/* KVM_NMI */
 
-/* ---- kvm/emulate.c: instructions carried out in the kernel ---- */
-int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa);	/* as cpu_ops.handle_exit */
-int pn_emulate_insn(struct pn_vcpu *vcpu);		/* string I/O and others */
-/* Decode the instruction at RIP into vcpu->emu.insn: 0, or 1: fault queued / try again, or as handle_exit. */
-int pn_emulate_decode(struct pn_vcpu *vcpu, bool *ok);
-int pn_emulate_skip(struct pn_vcpu *vcpu, unsigned int len);	/* RIP past an instruction of @len; 1 or 0 as handle_exit */
-int pn_pio(struct pn_vcpu *vcpu, u16 port, unsigned int size, bool in);	/* IN/OUT of AL, AX, EAX */
-/* Guest linear memory, for descriptor tables and the like: as struct x86_emu_ops. */
+/*
+ * ---- kvm/emulate.c: instructions carried out in the kernel ----
+ * "As handle_exit" is 1: enter the guest, 0: to user space, or -errno.
+ */
+int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand);	/* as handle_exit */
+int pn_emulate_insn(struct pn_vcpu *vcpu);		/* the one at RIP; as handle_exit */
+int pn_emulate_decoded(struct pn_vcpu *vcpu);		/* after pn_insn_decode; as handle_exit */
+int pn_emulate_again(struct pn_vcpu *vcpu);		/* an answer is there; as handle_exit */
+int pn_emulate_finish(struct pn_vcpu *vcpu);		/* user space has done its part; as handle_exit */
+/*
+ * Decode the instruction at RIP into vcpu->emu.insn. False: it could not be, and
+ * *@result is what handle_exit returns.
+ */
+bool pn_insn_decode(struct pn_vcpu *vcpu, int *result);
+/*
+ * Length of the instruction at RIP, which exited because it is @opcode (one byte, or
+ * two with 0x0f in the low one). As pn_insn_decode.
+ */
+bool pn_insn_length(struct pn_vcpu *vcpu, u16 opcode, unsigned int *len, int *result);
+int pn_skip(struct pn_vcpu *vcpu, unsigned int len);	/* RIP past it, traps; as handle_exit */
+enum x86_mode pn_cpu_mode(struct pn_vcpu *vcpu);
+int pn_emulation_failed(struct pn_vcpu *vcpu);		/* as handle_exit */
+int pn_memory_error(struct pn_vcpu *vcpu);		/* of vcpu->mmu.fault; as handle_exit */
+void pn_hypercall(struct pn_vcpu *vcpu);
+
+/* ---- kvm/mmio.c: device memory in user space ---- */
+enum x86_emu_rc pn_mmio_read(struct pn_vcpu *vcpu, u64 gpa, void *val, unsigned int len);
+enum x86_emu_rc pn_mmio_write(struct pn_vcpu *vcpu, u64 gpa, const void *val, unsigned int len);
+bool pn_mmio_pending(struct pn_vcpu *vcpu);
+int pn_mmio_exit(struct pn_vcpu *vcpu);			/* hand the next one over; 0 */
+
+/* ---- kvm/pio.c ---- */
+int pn_pio(struct pn_vcpu *vcpu, u16 port, unsigned int size, bool in);	/* IN, OUT; as handle_exit */
+enum x86_emu_rc pn_pio_in_string(struct x86_emu *emu, u16 port, unsigned int size,
+				 unsigned int count, void *buf);
+enum x86_emu_rc pn_pio_out_string(struct x86_emu *emu, u16 port, unsigned int size,
+				  unsigned int count, const void *buf);
 
 /* ---- kvm/cr.c: control registers written by the guest or by user space ---- */
 /* 0, or 1: the write is illegal, inject #GP(0); nothing was changed. */
@@ -254,9 +295,9 @@ void pn_fpu_reset(struct pn_vcpu *vcpu);
  */
 void pn_fpu_load(struct pn_vcpu *vcpu);
 void pn_fpu_put(struct pn_vcpu *vcpu);
-/* XMM/YMM registers for the emulator; the state must be saved (not loaded). */
-void pn_fpu_read_vec(struct pn_vcpu *vcpu, unsigned int reg, void *val, unsigned int len);
-void pn_fpu_write_vec(struct pn_vcpu *vcpu, unsigned int reg, const void *val, unsigned int len);
+/* One register for the emulator, sizes as enum x86_emu_file says; the state must be saved (not loaded). */
+void pn_fpu_read(struct pn_vcpu *vcpu, enum x86_emu_file file, unsigned int reg, void *val);
+void pn_fpu_write(struct pn_vcpu *vcpu, enum x86_emu_file file, unsigned int reg, const void *val);
 
 /* ---- kvm/clock.c ---- */
 u64 pn_guest_tsc(struct pn_vcpu *vcpu);
@@ -278,7 +319,7 @@ long pn_vm_set_tsc_khz(struct pn_vm *vm, unsigned long khz);
  */
 int pn_debug_exception(struct pn_vcpu *vcpu, u8 vector, u64 dr6);
 /* One instruction was carried out by the emulator: deliver its single-step trap. As handle_exit. */
-int pn_debug_step(struct pn_vcpu *vcpu, u64 old_rflags);
+int pn_debug_step(struct pn_vcpu *vcpu);
 /* DR7 and DR0-3 that the hardware must hold, guest's or user space's. */
 u64 pn_debug_effective_dr7(struct pn_vcpu *vcpu);
 const u64 *pn_debug_effective_dr(struct pn_vcpu *vcpu);

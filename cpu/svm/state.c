@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AMD backend: the registers that live in the VMCB's save area.
+ */
+#include <asm/debugreg.h>
+#include <asm/msr-index.h>
+#include "cpu/svm/svm.h"
+
+static_assert(offsetof(struct svm_save, gs) == X86_SEG_GS * sizeof(struct x86_seg));
+static_assert(offsetof(struct svm_save, ldtr) == (X86_SEG_LDTR + 1) * sizeof(struct x86_seg));
+static_assert(offsetof(struct svm_save, tr) == (X86_SEG_TR + 2) * sizeof(struct x86_seg));
+
+/* The VMCB puts GDTR before LDTR and IDTR before TR. */
+static struct x86_seg *svm_seg(struct svm_vcpu *svm, enum x86_seg_index i)
+{
+	struct svm_save *s = &svm->vmcb->save;
+
+	switch (i) {
+	case X86_SEG_LDTR:
+		return &s->ldtr;
+	case X86_SEG_TR:
+		return &s->tr;
+	default:
+		return &s->es + i;
+	}
+}
+
+const struct x86_seg *svm_segs(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR_SEG])
+{
+	struct svm_save *s = &to_svm(vcpu)->vmcb->save;
+
+	memcpy(cache, &s->es, X86_SEG_LDTR * sizeof(*cache));
+	cache[X86_SEG_LDTR] = s->ldtr;
+	cache[X86_SEG_TR] = s->tr;
+	/* SS.DPL as saved need not be the privilege level (15.5.1); the CPL field is. */
+	cache[X86_SEG_SS].attrib = (s->ss.attrib & ~X86_SEG_DPL) | s->cpl << X86_SEG_DPL_SHIFT;
+	return cache;
+}
+
+void svm_set_seg(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	*svm_seg(svm, i) = *seg;
+	if (i == X86_SEG_SS)
+		svm->vmcb->save.cpl = (seg->attrib & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT;
+	svm_dirty(svm, SVM_CLEAN_SEG);
+}
+
+static struct x86_seg *svm_dtable(struct svm_vcpu *svm, enum cpu_dtable t)
+{
+	return t == CPU_GDT ? &svm->vmcb->save.gdtr : &svm->vmcb->save.idtr;
+}
+
+void svm_get_dtable(struct pn_vcpu *vcpu, enum cpu_dtable t, struct x86_dtable *d)
+{
+	struct x86_seg *r = svm_dtable(to_svm(vcpu), t);
+
+	d->base = r->base;
+	d->limit = r->limit;
+}
+
+void svm_set_dtable(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dtable *d)
+{
+	struct x86_seg *r = svm_dtable(to_svm(vcpu), t);
+
+	r->base = d->base;
+	r->limit = d->limit;
+	svm_dirty(to_svm(vcpu), SVM_CLEAN_DT);
+}
+
+/*
+ * CD and NW are kept from the hardware: the guest's caches are the host's, and a
+ * guest with caching off would only be slow. While it has them set, its reads of
+ * CR0 are answered by us.
+ */
+static void svm_update_cr(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct svm_save *s = &svm->vmcb->save;
+
+	s->cr0 = vcpu->cr0 & ~(X86_CR0_CD | X86_CR0_NW);
+	if (s->cr0 != vcpu->cr0) {
+		svm_intercept(svm, SVM_CR_READ + 0);
+		svm_intercept(svm, SVM_CR_WRITE + 0);
+	} else {
+		svm_pass(svm, SVM_CR_READ + 0);
+		svm_pass(svm, SVM_CR_WRITE + 0);
+	}
+	s->cr3 = vcpu->cr3;
+	/* A machine check must reach the host whatever the guest thinks of it. */
+	s->cr4 = vcpu->cr4 | X86_CR4_MCE;
+	s->efer = vcpu->efer | EFER_SVME;
+	s->pat = vcpu->pat;
+	svm_dirty(svm, SVM_CLEAN_CRX | SVM_CLEAN_NESTED);
+}
+
+static void svm_update_debug(struct svm_vcpu *svm)
+{
+	struct svm_save *s = &svm->vmcb->save;
+
+	s->dr7 = pn_debug_effective_dr7(&svm->vcpu);
+	/* New conditions are told from old ones by starting with none. */
+	s->dr6 = DR6_RESERVED;
+	if (svm->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		svm_intercept(svm, SVM_EXCEPTION + X86_TRAP_BP);
+	else
+		svm_pass(svm, SVM_EXCEPTION + X86_TRAP_BP);
+	svm_dirty(svm, SVM_CLEAN_DRX);
+}
+
+static void svm_update_cpuid(struct svm_vcpu *svm)
+{
+	svm_msrpm_update(svm);
+	if (svm->vcpu.has_rdtscp)
+		svm_pass(svm, SVM_RDTSCP);
+	else
+		svm_intercept(svm, SVM_RDTSCP);
+}
+
+void svm_update(struct pn_vcpu *vcpu, unsigned int what)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	if (what & CPU_UPDATE_CR)
+		svm_update_cr(svm);
+	if (what & CPU_UPDATE_DEBUG)
+		svm_update_debug(svm);
+	if (what & CPU_UPDATE_CPUID)
+		svm_update_cpuid(svm);
+	if (what & CPU_UPDATE_NMI)
+		svm_update_nmi(svm);
+	if (what & CPU_UPDATE_TSC) {
+		svm->vmcb->control.tsc_offset = vcpu->tsc_offset;
+		svm_dirty(svm, SVM_CLEAN_INTERCEPTS);
+	}
+}
+
+static u64 *svm_msr(struct svm_vcpu *svm, u32 index)
+{
+	struct svm_save *s = &svm->vmcb->save;
+
+	switch (index) {
+	case MSR_FS_BASE:
+		return &s->fs.base;
+	case MSR_GS_BASE:
+		return &s->gs.base;
+	case MSR_KERNEL_GS_BASE:
+		return &s->kernel_gs_base;
+	case MSR_STAR:
+		return &s->star;
+	case MSR_LSTAR:
+		return &s->lstar;
+	case MSR_CSTAR:
+		return &s->cstar;
+	case MSR_SYSCALL_MASK:
+		return &s->sfmask;
+	case MSR_IA32_SYSENTER_CS:
+		return &s->sysenter_cs;
+	case MSR_IA32_SYSENTER_ESP:
+		return &s->sysenter_esp;
+	case MSR_IA32_SYSENTER_EIP:
+		return &s->sysenter_eip;
+	case MSR_IA32_SPEC_CTRL:
+		return svm_features.v_spec_ctrl ? &s->spec_ctrl : NULL;
+	default:
+		return NULL;
+	}
+}
+
+int svm_get_msr(struct pn_vcpu *vcpu, u32 index, u64 *value)
+{
+	u64 *r = svm_msr(to_svm(vcpu), index);
+
+	if (!r)
+		return -ENOENT;
+	*value = *r;
+	return 0;
+}
+
+int svm_set_msr(struct pn_vcpu *vcpu, u32 index, u64 value)
+{
+	u64 *r = svm_msr(to_svm(vcpu), index);
+
+	if (!r)
+		return -ENOENT;
+	*r = value;
+	svm_dirty(to_svm(vcpu), SVM_CLEAN_SEG);
+	return 0;
+}
+
+static void svm_reset_segs(struct svm_save *s)
+{
+	static const struct x86_seg data = { .attrib = 0x93, .limit = 0xffff };
+
+	s->es = s->ss = s->ds = s->fs = s->gs = data;
+	s->cs = (struct x86_seg){ .selector = 0xf000, .attrib = 0x9b,
+				  .limit = 0xffff, .base = 0xffff0000 };
+	s->ldtr = (struct x86_seg){ .attrib = 0x82, .limit = 0xffff };
+	s->tr = (struct x86_seg){ .attrib = 0x8b, .limit = 0xffff };
+	s->gdtr = (struct x86_seg){ .limit = 0xffff };
+	s->idtr = (struct x86_seg){ .limit = 0xffff };
+	s->cpl = 0;
+}
+
+/* State after RESET and INIT, APM vol. 2, 14.1.3; vcpu's own fields are set already. */
+void svm_reset(struct pn_vcpu *vcpu, bool init)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+
+	svm_reset_segs(&svm->vmcb->save);
+	svm_update(vcpu, CPU_UPDATE_CR | CPU_UPDATE_DEBUG | CPU_UPDATE_CPUID | CPU_UPDATE_TSC);
+	svm->vmcb->control.clean = 0;
+}
