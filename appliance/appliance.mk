@@ -11,3 +11,9 @@ deps:
 # Build the test host's image ahead of its first use.
 image: deps
 	@appliance/build-image >/dev/null
+
+# Two guests at once in the test host; ends by itself, from a terminal after a shell.
+# ENGINE=kvm:nested shows the same on the stock module.
+run: deps
+	@$(MAKE) -s --no-print-directory modules-6.1 tools
+	@appliance/demo $(ENGINE)
