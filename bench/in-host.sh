@@ -52,7 +52,7 @@ guest() {
 	# shellcheck disable=SC2046,SC2086
 	"$work/bench-runner" "$engine" "$result" $reasons -- \
 		qemu-system-x86_64 -nodefaults -no-user-config -display none \
-		-no-reboot -accel kvm $(engine_flags "$engine") -smp 1 -m 256 \
+		-no-reboot -accel kvm $(engine_flags "$engine") -smp 1 -m 1024 \
 		-kernel /boot/guest/vmlinuz -initrd "$work/bench.cpio" \
 		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops"
 }

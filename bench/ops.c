@@ -5,9 +5,8 @@
  * and a system call as the control that should cost the same everywhere.
  *
  * Every region is kept out of transparent huge pages, so that "per page"
- * means a 4 KiB page.  A batch is about a million ticks natively: long enough
- * that what the kernel does every few hundred pages averages out, short enough
- * that most batches hold no timer interrupt.
+ * means a 4 KiB page.  A batch is a few hundred thousand ticks natively, so
+ * that most batches hold no timer interrupt (one every 4 million).
  */
 #include <errno.h>
 #include <signal.h>
@@ -22,17 +21,16 @@
 #include "ops.h"
 
 #define PAGE		4096UL
-#define GETPPIDS	2500u
-#define FAULT_PAGES	1024u
-#define FAULT_BATCHES	15u
-#define UNMAP_PAGES	1024u
-#define UNMAP_BATCHES	15u
-#define SIGNALS		100u
+#define GETPPIDS	1000u
+#define FAULT_PAGES	128u
+#define FAULT_BATCHES	61u
+#define UNMAP_PAGES	256u
+#define UNMAP_BATCHES	41u
+#define SIGNALS		40u
 #define PROT_PAGES	1024u
-#define PROT_ROUNDS	3u
-#define ROUND_TRIPS	100u
-#define FORKS		8u
-#define EXECS		3u
+#define ROUND_TRIPS	30u
+#define FORKS		2u
+#define EXECS		1u
 #define BIG_PAGES	(32u * 256u)
 #define BIG_STRIDE	8u
 
@@ -162,12 +160,10 @@ static void mprotect_setup(void)
 static void mprotect_run(unsigned int batch)
 {
 	(void)batch;
-	for (unsigned int i = 0; i < PROT_ROUNDS; i++) {
-		if (mprotect(region, region_bytes, PROT_READ) ||
-		    mprotect(region, region_bytes, PROT_READ | PROT_WRITE))
-			bench_die("mprotect");
-		region_touch(0, PROT_PAGES);
-	}
+	if (mprotect(region, region_bytes, PROT_READ) ||
+	    mprotect(region, region_bytes, PROT_READ | PROT_WRITE))
+		bench_die("mprotect");
+	region_touch(0, PROT_PAGES);
 }
 
 /* Pipe round trip: one byte to another process and back. */
@@ -272,14 +268,14 @@ static void bigfork_run(unsigned int batch)
 }
 
 const struct bench_op bench_ops[] = {
-	{ "getppid", 31, GETPPIDS, NULL, getppid_run, NULL },
+	{ "getppid", 61, GETPPIDS, NULL, getppid_run, NULL },
 	{ "anon-fault", FAULT_BATCHES, FAULT_PAGES, fault_setup, fault_run, region_unmap },
 	{ "munmap", UNMAP_BATCHES, UNMAP_PAGES, munmap_setup, munmap_run, NULL },
-	{ "wp-fault", 31, SIGNALS, wpfault_setup, wpfault_run, wpfault_teardown },
-	{ "mprotect", 31, PROT_PAGES * PROT_ROUNDS, mprotect_setup, mprotect_run, region_unmap },
-	{ "pipe", 31, ROUND_TRIPS, pipe_setup, pipe_run, pipe_teardown },
-	{ "fork", 31, FORKS, NULL, fork_run, NULL },
-	{ "fork-exec", 21, EXECS, NULL, exec_run, NULL },
+	{ "wp-fault", 61, SIGNALS, wpfault_setup, wpfault_run, wpfault_teardown },
+	{ "mprotect", 61, PROT_PAGES, mprotect_setup, mprotect_run, region_unmap },
+	{ "pipe", 61, ROUND_TRIPS, pipe_setup, pipe_run, pipe_teardown },
+	{ "fork", 61, FORKS, NULL, fork_run, NULL },
+	{ "fork-exec", 41, EXECS, NULL, exec_run, NULL },
 	{ "fork-32m", 11, 1, bigfork_setup, bigfork_run, region_unmap },
 	{ NULL, 0, 0, NULL, NULL, NULL },
 };
