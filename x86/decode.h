@@ -116,7 +116,7 @@ struct x86_insn {
 	u8 vvvv;		/* VEX, XOP, EVEX: second source, 0 .. 31, not inverted */
 	u8 vl;			/* vector length 0: 128, 1: 256, 2: 512 bits (LL) */
 	u8 evex_aaa;		/* EVEX: mask register */
-	bool evex_z, evex_b;
+	bool evex_r2, evex_z, evex_b;	/* EVEX: R' in effect, zeroing, broadcast or rounding */
 
 	bool has_modrm;
 	bool has_mem;		/* the ModRM or moffs operand is in memory */

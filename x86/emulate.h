@@ -126,6 +126,11 @@ struct x86_emu {
 	u8 mode;			/* enum x86_mode, as given to x86_decode() */
 	u8 cpl;
 	/*
+	 * Does the processor have TZCNT (BMI1) and LZCNT? Where it has not, the
+	 * same encodings are BSF and BSR.
+	 */
+	bool has_tzcnt, has_lzcnt;
+	/*
 	 * Most iterations of a string instruction in one call, at least 1; an operation may lower
 	 * it to end the batch after the iteration in progress.
 	 */
