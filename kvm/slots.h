@@ -12,6 +12,9 @@
 
 #include "kvm/vm.h"
 
+/* Slots of one size limit, as the stock module's. */
+#define PN_SLOT_MAX_PAGES	((1UL << 31) - 1)
+
 struct pn_slot {
 	u64 base_gfn;
 	u64 nr_pages;
@@ -19,10 +22,11 @@ struct pn_slot {
 	u32 flags;			/* KVM_MEM_* */
 	u16 id;
 	unsigned long *dirty;		/* one bit a page, NULL when not logged */
+	unsigned long *taken;		/* as large: what a log read hands out */
 };
 
 struct pn_slots {
-	u64 generation;
+	struct rcu_head rcu;
 	unsigned int nr;
 	struct pn_slot *slot[];		/* by base_gfn, ascending */
 };
@@ -39,8 +43,27 @@ static inline unsigned long pn_slot_hva(const struct pn_slot *slot, u64 gfn)
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
+/*
+ * init: 0 or -ENOMEM; vm->srcu must be set up before. fini: no vCPU is left;
+ * afterwards nobody uses vm->srcu but cleanup_srcu_struct().
+ */
 int pn_slots_init(struct pn_vm *vm);
-void pn_slots_fini(struct pn_vm *vm);		/* no vCPU left */
+void pn_slots_fini(struct pn_vm *vm);
+
+/*
+ * Wait until nobody uses slots or I/O tables that were replaced before the call:
+ * vCPUs in the guest are asked to come out. Sleeps.
+ */
+void pn_vm_drop_readers(struct pn_vm *vm);
+
+/* The slots, under vm->srcu or vm->slots_lock. */
+static inline struct pn_slots *pn_slots_get(struct pn_vm *vm)
+{
+	return srcu_dereference_check(vm->slots, &vm->srcu, lockdep_is_held(&vm->slots_lock));
+}
+
+/* The slot of user space's number @id, or NULL. As pn_slots_get. */
+struct pn_slot *pn_slot_by_id(struct pn_slots *slots, unsigned int id);
 
 /* Set the page's bit in the slot's dirty bitmap, if it has one. */
 void pn_slot_mark_dirty(struct pn_slot *slot, u64 gfn);
@@ -67,9 +90,21 @@ long pn_vm_set_user_memory_region(struct pn_vm *vm, void __user *argp);
 long pn_vm_get_dirty_log(struct pn_vm *vm, void __user *argp);
 long pn_vm_clear_dirty_log(struct pn_vm *vm, void __user *argp);
 
+/* kvm/dirty.c: a slot's bitmaps. 0 or -ENOMEM. */
+int pn_dirty_alloc(struct pn_vm *vm, struct pn_slot *slot);
+void pn_dirty_free(struct pn_slot *slot);
+
 /* kvm/notifier.c: P2M's second half, hva -> pfn, and the host's side of it. */
 extern const struct mmu_host_ops pn_mmu_host_ops;
+/* After pn_slots_init and mmu_vm_init; 0 or -errno. Takes mmap_lock. */
 int pn_notifier_init(struct pn_vm *vm);
+/* On return no callback runs or will; before pn_slots_fini and mmu_vm_fini. */
 void pn_notifier_fini(struct pn_vm *vm);
+/*
+ * Make @slots the published set, at a moment when no host invalidation is under
+ * way: its second half must find the slots that its first half did. Returns the
+ * old set. Under slots_lock. Sleeps.
+ */
+struct pn_slots *pn_notifier_swap_slots(struct pn_vm *vm, struct pn_slots *slots);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef PN_KVM_STATS_H
 #define PN_KVM_STATS_H
 
+#include <linux/atomic.h>
 #include <linux/types.h>
 
 struct pn_vm;
@@ -27,19 +28,48 @@ struct pn_vcpu_stat {
 	u64 user_exits;				/* returns from KVM_RUN */
 };
 
-long pn_vm_stats_fd(struct pn_vm *vm);
+/*
+ * One statistic: its name and kind for KVM's descriptors, and where it is.
+ * Reading takes no lock; each figure is right by itself.
+ */
+struct pn_stat_desc {
+	const char *name;
+	u32 flags;		/* KVM_STATS_TYPE_* and _UNIT_* */
+	u16 where;		/* enum pn_stat_base in kvm/stats.c */
+	u16 offset;
+};
+
+extern const struct pn_stat_desc pn_vm_stat_desc[], pn_vcpu_stat_desc[];
+extern const unsigned int pn_nr_vm_stats, pn_nr_vcpu_stats;
+
+u64 pn_vm_stat_read(struct pn_vm *vm, unsigned int i);
+u64 pn_vcpu_stat_read(struct pn_vcpu *vcpu, unsigned int i);
+
+long pn_vm_stats_fd(struct pn_vm *vm);		/* KVM_GET_STATS_FD: a descriptor, or -errno */
 long pn_vcpu_stats_fd(struct pn_vcpu *vcpu);
 
 /* /sys/kernel/penumbra: module life and one folder a VM. */
 int pn_sysfs_init(void);
 void pn_sysfs_fini(void);
+/*
+ * add: when vm->id is set and the MMU, slots and locks stand; 0 or -errno. del: while
+ * vCPUs, slots and MMU still stand; on return nobody reads the folder any more.
+ * Not under a lock that pn_vms_lock is taken inside of. del without add is fine.
+ */
 int pn_sysfs_vm_add(struct pn_vm *vm);
 void pn_sysfs_vm_del(struct pn_vm *vm);
 
-/* Module-wide counters, for leak checks: all return to zero with the last VM. */
+/* kvm/reclaim.c: gives MMU tables back when the host is short of memory. */
+int pn_reclaim_init(void);
+void pn_reclaim_fini(void);
+
+/*
+ * Module-wide counters, for leak checks: all return to zero with the last VM.
+ * table_pages counts what a VM failed to free; those in use are in each VM.
+ */
 struct pn_counts {
 	atomic_long_t vms, vcpus, slots, ioeventfds, table_pages;
 };
-extern struct pn_counts pn_counts;
+extern struct pn_counts pn_counts;	/* kvm/sysfs.c */
 
 #endif

@@ -18,6 +18,8 @@
 #include "x86/emulate.h"
 #include "x86/state.h"
 
+struct mmu_walk_env;
+
 #define PN_MAX_CPUID	256		/* entries, as the stock module */
 #define PN_MAX_MMIO_FRAGMENTS	8	/* memo of one instruction, see kvm/emulate.c */
 #define PN_NR_MCE_BANKS	32

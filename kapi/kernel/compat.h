@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between the kernels we build against (6.1 and 6.12) that
+ * kernel-only code meets, under one name each: that of the newer kernel, or
+ * compat_* where the shape differs. Nowhere else is LINUX_VERSION_CODE asked,
+ * save in kapi.h.
+ */
+#ifndef PENUMBRA_COMPAT_H
+#define PENUMBRA_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+#include <linux/version.h>
+
+/* eventfd_signal() lost its count in 6.8: it always adds one. */
+static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+#ifndef fd_file		/* 6.12 */
+#define fd_file(f)	((f).file)
+#endif
+
+/*
+ * Until 6.6 get_user_pages() took NUMA hinting faults unless forced; since then
+ * it has to be asked to.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define COMPAT_FOLL_NUMA	FOLL_HONOR_NUMA_FAULT
+#else
+#define COMPAT_FOLL_NUMA	0
+#endif
+
+/* Readers of page tables without their lock (6.5 renamed and extended them). */
+static inline pmd_t compat_pmd_get_lockless(pmd_t *pmdp)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+	return pmdp_get_lockless(pmdp);
+#else
+	return READ_ONCE(*pmdp);
+#endif
+}
+
+/* Shrinkers are allocated by the kernel since 6.7. NULL when there is no memory. */
+typedef unsigned long compat_shrinker_fn(struct shrinker *s, struct shrink_control *sc);
+
+static inline struct shrinker *compat_shrinker_new(compat_shrinker_fn *count,
+						   compat_shrinker_fn *scan, const char *name)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	struct shrinker *s = shrinker_alloc(0, "%s", name);
+
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	shrinker_register(s);
+	return s;
+#else
+	struct shrinker *s = kzalloc(sizeof(*s), GFP_KERNEL);
+
+	if (!s)
+		return NULL;
+	s->count_objects = count;
+	s->scan_objects = scan;
+	s->seeks = DEFAULT_SEEKS;
+	if (register_shrinker(s, "%s", name)) {
+		kfree(s);
+		return NULL;
+	}
+	return s;
+#endif
+}
+
+/* On return no callback runs any more. NULL is fine. */
+static inline void compat_shrinker_free(struct shrinker *s)
+{
+	if (!s)
+		return;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	shrinker_free(s);
+#else
+	unregister_shrinker(s);
+	kfree(s);
+#endif
+}
+
+#endif
