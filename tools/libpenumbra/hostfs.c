@@ -31,12 +31,14 @@ void hostfs_close(struct hostfs *fs)
 /* The formatted path, relative to the root. */
 static int make_path(char *out, size_t size, const char *path, va_list args)
 {
-	int n;
+	int n = vsnprintf(out, size, path, args);
+	size_t slashes;
 
-	while (*path == '/')
-		path++;
-	n = vsnprintf(out, size, path, args);
-	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+	if (n < 0 || (size_t)n >= size)
+		return -ENAMETOOLONG;
+	slashes = strspn(out, "/");
+	memmove(out, out + slashes, n - slashes + 1);
+	return 0;
 }
 
 static int open_file(const struct hostfs *fs, int flags, const char *path, va_list args)
@@ -156,6 +158,17 @@ int hostfs_read_u64(const struct hostfs *fs, uint64_t *val, const char *path, ..
 	if (len < 0)
 		return len;
 	return text_parse_u64(buf, val);
+}
+
+int hostfs_open_file(const struct hostfs *fs, int flags, const char *path, ...)
+{
+	va_list args;
+	int fd;
+
+	va_start(args, path);
+	fd = open_file(fs, flags, path, args);
+	va_end(args);
+	return fd;
 }
 
 int hostfs_access(const struct hostfs *fs, int mode, const char *path, ...)

@@ -44,6 +44,10 @@ bool hostfs_exists(const struct hostfs *fs, const char *path, ...)
 int hostfs_access(const struct hostfs *fs, int mode, const char *path, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* As open(2), close-on-exec and non-blocking: a descriptor. */
+int hostfs_open_file(const struct hostfs *fs, int flags, const char *path, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* @size bytes at @offset, all of them: 0. For /dev/cpu/N/msr. */
 int hostfs_pread(const struct hostfs *fs, void *buf, size_t size, off_t offset,
 		 const char *path, ...) __attribute__((format(printf, 5, 6)));

@@ -238,10 +238,11 @@ void text_table_print(struct text_table *t, const char *indent)
 			printf("%s%s%*s", column ? "  " : indent, t->cell[i], last ? 0 : pad, "");
 		if (last)
 			putchar('\n');
-		free(t->cell[i]);
 	}
 	if (t->failed)
 		fputs("(out of memory: the table is incomplete)\n", stdout);
+	for (size_t i = 0; i < t->nr; i++)
+		free(t->cell[i]);
 	free(t->cell);
 	t->cell = NULL;
 	t->nr = t->room = 0;

@@ -8,6 +8,8 @@
 #include "libpenumbra/text.h"
 #include "libpenumbra/vms.h"
 
+#define PAGE_BYTES	4096u	/* all counts of pages are of 4 KiB */
+
 int vms_counters_read(const struct hostfs *fs, struct vms_counters *counters, const char *dir)
 {
 	struct hostfs_names names;
@@ -63,6 +65,23 @@ static void read_process(const struct hostfs *fs, struct vms_vm *vm)
 	free(text);
 }
 
+/* Files that a version of the module may lack: 0 then. */
+static uint64_t read_pages(const struct hostfs *fs, const struct vms_vm *vm, const char *file)
+{
+	uint64_t n;
+
+	return hostfs_read_u64(fs, &n, VMS_DIR "/vms/%u/%s", vm->id, file) ? 0 : n;
+}
+
+static void read_memory(const struct hostfs *fs, struct vms_vm *vm)
+{
+	vm->memory_bytes = read_pages(fs, vm, "memory_pages") * PAGE_BYTES;
+	vm->table_bytes = read_pages(fs, vm, "table_pages") * PAGE_BYTES;
+	vm->mapped_bytes = (read_pages(fs, vm, "pages_4k") +
+			    read_pages(fs, vm, "pages_2m") * 512 +
+			    read_pages(fs, vm, "pages_1g") * 512 * 512) * PAGE_BYTES;
+}
+
 static int read_vm(const struct hostfs *fs, const char *id, struct vms_vm *vm)
 {
 	char dir[64];
@@ -84,6 +103,7 @@ static int read_vm(const struct hostfs *fs, const char *id, struct vms_vm *vm)
 	ret = vms_counters_read(fs, &vm->stat, dir);
 	if (ret)
 		return ret;
+	read_memory(fs, vm);
 	read_process(fs, vm);
 	return 0;
 }

@@ -27,9 +27,10 @@ struct vms_vm {
 	char name[64];		/* "" when its VMM has none */
 	char mode[16];		/* "nested" */
 	uint64_t vcpus;
-	uint64_t memory_bytes;	/* of its slots; 0 when not known */
-	uint64_t resident_bytes;	/* of its VMM's process */
-	uint64_t table_bytes;	/* of the page tables made for it */
+	uint64_t memory_bytes;		/* of its slots; 0 when not known */
+	uint64_t mapped_bytes;		/* the guest can reach without a fault */
+	uint64_t table_bytes;		/* of the page tables made for it */
+	uint64_t resident_bytes;	/* of its VMM's process; 0 when that is gone */
 	struct vms_counters stat;
 };
 

@@ -42,20 +42,21 @@ struct options {
 
 enum { KEY_KERNEL = 0x100, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_CDROM, KEY_DRY_RUN, KEY_QEMU };
 
+/* In groups of their own, so that argp keeps this order. */
 static const struct argp_option argp_options[] = {
-	{ "name", 'n', "NAME", 0, "A letter, then letters, digits, '.', '_', '-'", 0 },
-	{ "memory", 'm', "SIZE", 0, "With its unit, e.g. 512M or 2G (512M)", 0 },
-	{ "vcpus", 'c', "N", 0, "Virtual processors (1)", 0 },
-	{ "mode", 'M', "MODE", 0, "How the MMU is virtualized: nested (nested)", 0 },
-	{ "kernel", KEY_KERNEL, "FILE", 0, "Boot this Linux kernel", 0 },
-	{ "initrd", KEY_INITRD, "FILE", 0, "with this initial RAM disk", 0 },
-	{ "append", KEY_APPEND, "TEXT", 0, "and this on its command line", 0 },
+	{ "name", 'n', "NAME", 0, "A letter, then letters, digits, '.', '_', '-'", 1 },
+	{ "memory", 'm', "SIZE", 0, "With its unit, e.g. 512M or 2G (512M)", 2 },
+	{ "vcpus", 'c', "N", 0, "Virtual processors (1)", 3 },
+	{ "mode", 'M', "MODE", 0, "How the MMU is virtualized: nested (nested)", 4 },
+	{ "kernel", KEY_KERNEL, "FILE", 0, "Boot this Linux kernel", 5 },
+	{ "initrd", KEY_INITRD, "FILE", 0, "... with this initial RAM disk", 6 },
+	{ "append", KEY_APPEND, "TEXT", 0, "... and this on its command line", 7 },
 	{ "disk", KEY_DISK, "FILE[,format=raw|qcow2]", 0,
-	  "A disk, up to 8 of them; *.qcow2 is qcow2, all else raw", 0 },
-	{ "cdrom", KEY_CDROM, "FILE", 0, "A CD, booted first", 0 },
-	{ "detach", 'd', NULL, 0, "Run in the background; the console is a socket", 0 },
-	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 0 },
-	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 0 },
+	  "A disk, up to 8 of them; *.qcow2 is qcow2, all else raw", 8 },
+	{ "cdrom", KEY_CDROM, "FILE", 0, "A CD, booted first", 9 },
+	{ "detach", 'd', NULL, 0, "Run in the background; the console is a socket", 10 },
+	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 11 },
+	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 12 },
 	{}
 };
 
@@ -236,10 +237,10 @@ static int check_module(const struct hostfs *fs, const struct options *o)
 
 	if (platform_module(fs, "penumbra_kvm") == MODULE_ABSENT)
 		return fail_no_module(fs, "run", -ENOENT);
-	fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	fd = hostfs_open_file(fs, O_RDWR, "/dev/kvm");
 	if (fd < 0)
 		return fail("run", "cannot open /dev/kvm: %s ('penumbra doctor' tells more)",
-			    strerror(errno));
+			    strerror(-fd));
 	max = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
 	close(fd);
 	if (max > 0 && o->vcpus > (uint64_t)max)

@@ -156,6 +156,7 @@ static void print_memory(const struct vms_vm *vm)
 
 	puts("memory");
 	printf("  guest     %10s\n", text_size(size, vm->memory_bytes));
+	printf("  mapped    %10s\n", text_size(size, vm->mapped_bytes));
 	printf("  resident  %10s\n", text_size(size, vm->resident_bytes));
 	printf("  tables    %10s\n", text_size(size, vm->table_bytes));
 }
@@ -239,6 +240,7 @@ static struct json_object *vm_to_json(const struct vms_vm *vm, const struct vms_
 	json_object_object_add(o, "mode", json_object_new_string(vm->mode));
 	json_object_object_add(o, "vcpus", json_object_new_uint64(vm->vcpus));
 	json_object_object_add(o, "memory_bytes", json_object_new_uint64(vm->memory_bytes));
+	json_object_object_add(o, "mapped_bytes", json_object_new_uint64(vm->mapped_bytes));
 	json_object_object_add(o, "resident_bytes", json_object_new_uint64(vm->resident_bytes));
 	json_object_object_add(o, "table_bytes", json_object_new_uint64(vm->table_bytes));
 	json_object_object_add(o, "stat", counters_to_json(vm));

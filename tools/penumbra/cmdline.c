@@ -42,10 +42,6 @@ static bool lacks_value(const struct argp *argp, const char *arg)
 		if (arg[0] == '-' && arg[1] == o->key && !arg[2])
 			return true;
 	}
-	/* argp puts ours beside a parser of its own, for --help */
-	for (const struct argp_child *c = argp->children; c && c->argp; c++)
-		if (lacks_value(c->argp, arg))
-			return true;
 	return false;
 }
 
@@ -79,10 +75,15 @@ int cmdline_parse(const struct argp *argp, int argc, char **argv, void *input)
 	char name[32], *verb = argv[0];
 	error_t err;
 
-	/* argp shows argv[0] in its help */
 	snprintf(name, sizeof(name), "penumbra %s", verb);
-	argv[0] = name;
-	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS, NULL, input);
+	/* argp, told to leave the complaining to us, would not print its help either */
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			argp_help(argp, stdout, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
+			exit(output_finish(verb));
+		}
+	argv[0] = name;		/* for cmdline_refuse() */
+	err = argp_parse(argp, argc, argv, ARGP_NO_ERRS | ARGP_NO_HELP, NULL, input);
 	argv[0] = verb;
 	return err ? STATUS_USAGE : 0;
 }
