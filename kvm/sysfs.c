@@ -4,7 +4,8 @@
  *
  *   version
  *   counters/{vms,vcpus,slots,ioeventfds,table_pages}   all zero without VMs
- *   vms/<id>/{pid,mmu,vcpus,memory_slots,table_pages,pages_4k,pages_2m,pages_1g}
+ *   vms/<id>/{pid,mmu,vcpus,memory_slots,memory_pages,table_pages,
+ *                pages_4k,pages_2m,pages_1g}
  *   vms/<id>/stat/<name>      of the VM, and the sum over its vCPUs
  *
  * Removing a folder waits for readers of its files and makes later reads of open
@@ -133,6 +134,20 @@ static ssize_t vm_memory_slots_show(struct pn_vm *vm, const struct attribute *at
 	return sysfs_emit(buf, "%u\n", nr);
 }
 
+/* What the slots hold, in pages; memory that two slots show counts twice. */
+static ssize_t vm_memory_pages_show(struct pn_vm *vm, const struct attribute *attr, char *buf)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	struct pn_slots *slots = pn_slots_get(vm);
+	u64 nr = 0;
+	unsigned int i;
+
+	for (i = 0; i < slots->nr; i++)
+		nr += slots->slot[i]->nr_pages;
+	srcu_read_unlock(&vm->srcu, idx);
+	return sysfs_emit(buf, "%llu\n", nr);
+}
+
 #define VM_MMU_ATTR(_name, _field)						\
 static ssize_t vm_##_name##_show(struct pn_vm *vm, const struct attribute *attr,	\
 				 char *buf)					\
@@ -159,11 +174,12 @@ VM_ATTR(pid, 0444, NULL);
 VM_ATTR(mmu, 0644, vm_mmu_store);
 VM_ATTR(vcpus, 0444, NULL);
 VM_ATTR(memory_slots, 0444, NULL);
+VM_ATTR(memory_pages, 0444, NULL);
 
 static struct attribute *vm_attrs[] = {
 	&vm_pid_attr.attr, &vm_mmu_attr.attr, &vm_vcpus_attr.attr, &vm_memory_slots_attr.attr,
-	&vm_table_pages_attr.attr, &vm_pages_4k_attr.attr, &vm_pages_2m_attr.attr,
-	&vm_pages_1g_attr.attr, NULL,
+	&vm_memory_pages_attr.attr, &vm_table_pages_attr.attr, &vm_pages_4k_attr.attr,
+	&vm_pages_2m_attr.attr, &vm_pages_1g_attr.attr, NULL,
 };
 static const struct attribute_group vm_group = { .attrs = vm_attrs };
 static const struct attribute_group *vm_groups[] = { &vm_group, NULL };
