@@ -7,10 +7,10 @@
 #	in-host.sh ops|reasons|exits DIR RESULT ENGINES BOOTS [OPS]
 #
 # ops measures the operations, reasons counts exits by reason meanwhile, exits
-# measures single exits.  DIR holds what bench.mk put there: bench-runner, bench-workload, bench.cpio
-# and the module penumbra_kvm.ko for this host's kernel.  OPS is a list
-# separated by commas, "" for all.  Each engine boots a guest once for the operations and
-# BOOTS-1 times more for the boot figures alone.
+# measures single exits.  DIR holds what bench.mk put there: the programs, bench.cpio
+# and the module penumbra_kvm.ko for this host's kernel.  OPS (operations, or kinds
+# of exits) is a list separated by commas, "" for all.  Each engine boots a guest
+# once for the operations and BOOTS-1 times more for the boot figures alone.
 set -eu
 
 mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
@@ -61,7 +61,7 @@ measure() {
 	echo "bench: $1" >&2
 	load "$1" || return 1
 	if [ "$mode" = exits ]; then
-		[ "$1" = native ] || "$work/bench-exits" "$1" "$result" || return 1
+		[ "$1" = native ] || "$work/bench-exits" "$1" "$result" "$ops" || return 1
 	elif [ "$1" = native ]; then
 		bench_ops=$ops "$work/bench-runner" native "$result" -- "$work/bench-workload"
 	else

@@ -17,6 +17,17 @@ BEGIN {
 	FS = OFS = "\t"
 	subject = "penumbra:nested"
 	reference = "kvm:nested"
+	# AMD APM vol. 2, appendix C: exit codes
+	n = split("0 cr0-read,0x10 cr0-write,0x13 cr3-write,0x14 cr4-write,0x18 cr8-write," \
+		"0x20 dr0-read,0x27 dr7-read,0x30 dr0-write,0x37 dr7-write,0x41 #db,0x43 #bp," \
+		"0x46 #ud,0x47 #nm,0x4d #gp,0x4e #pf,0x51 #ac,0x60 intr,0x61 nmi,0x64 vintr," \
+		"0x65 cr0-selective,0x6e rdtsc,0x6f rdpmc,0x72 cpuid,0x73 rsm,0x74 iret,0x76 invd," \
+		"0x77 pause,0x78 hlt,0x79 invlpg,0x7b ioio,0x7c msr,0x7f shutdown,0x81 vmmcall," \
+		"0x89 wbinvd,0x8a monitor,0x8b mwait,0x8d xsetbv,0x400 npf", codes, ",")
+	for (i = 1; i <= n; i++) {
+		split(codes[i], code_name, " ")
+		reason_name[code_name[1]] = code_name[2]
+	}
 }
 
 $1 == "meta"	{ meta[$2] = $3; metas[++nmeta] = $2 }
@@ -148,7 +159,7 @@ function reason_tables(    i, j, k, n, list, line) {
 		printf "\nexits by reason: %s\n", phases[i]
 		n = split(reason_list[phases[i]], list, " ")
 		for (k = 1; k <= n; k++) {
-			line = sprintf("%-12s", list[k])
+			line = sprintf("%-14s", list[k] in reason_name ? reason_name[list[k]] : list[k])
 			for (j = 1; j <= nengines; j++)
 				if (engines[j] != "native")
 					line = line sprintf(" | %s %9d", engines[j], \
