@@ -218,10 +218,7 @@ static int cmpxchg_guest(struct mmu_vcpu *mmu, gpa_t gpa, u64 old, u64 new,
 
 static void flush(struct mmu_vm *mmu)
 {
-	struct pn_vm *vm = pn_vm_of_mmu(mmu);
-
-	vm->stat.remote_tlb_flush++;
-	pn_vm_request_all(vm, PN_REQ_TLB_FLUSH);
+	pn_vm_request_all(pn_vm_of_mmu(mmu), PN_REQ_TLB_FLUSH);
 }
 
 /* vm->mmu.lock is held for writing by somebody who holds vm->srcu or slots_lock. */

@@ -20,6 +20,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/sched.h>
 #include "kvm/slots.h"
+#include "kvm/trace.h"
 
 static inline struct pn_vm *vm_of(struct mmu_notifier *mn)
 {
@@ -61,8 +62,9 @@ static int range_start(struct mmu_notifier *mn, const struct mmu_notifier_range 
 	for (i = 0; i < slots->nr; i++) {
 		if (!slot_gfns(slots->slot[i], range->start, range->end, &first, &last))
 			continue;
+		trace_kvm_unmap_hva_range(range->start, range->end);
 		mmu_invalidate_begin(&vm->mmu, first, last);
-		WRITE_ONCE(vm->stat.mmu_notifier_unmaps, vm->stat.mmu_notifier_unmaps + 1);
+		atomic64_inc(&vm->stat.mmu_notifier_unmaps);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return 0;
@@ -121,7 +123,8 @@ static bool age_range(struct pn_vm *vm, unsigned long start, unsigned long end, 
 		if (slot_gfns(slots->slot[i], start, end, &first, &last))
 			young |= mmu_age_gfns(&vm->mmu, first, last, clear);
 	srcu_read_unlock(&vm->srcu, idx);
-	WRITE_ONCE(vm->stat.mmu_notifier_ages, vm->stat.mmu_notifier_ages + 1);
+	atomic64_inc(&vm->stat.mmu_notifier_ages);
+	trace_kvm_age_hva(start, end);
 	return young;
 }
 

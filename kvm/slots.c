@@ -53,6 +53,7 @@ int pn_slots_init(struct pn_vm *vm)
 	if (!slots)
 		return -ENOMEM;
 	RCU_INIT_POINTER(vm->slots, slots);
+	init_waitqueue_head(&vm->readers_wait);
 	return 0;
 }
 
@@ -72,10 +73,28 @@ void pn_slots_fini(struct pn_vm *vm)
 	kvfree(slots);
 }
 
+/*
+ * A vCPU that only left vm->srcu and entered it again might do so just before the
+ * grace period begins to count, go back to the guest, and hold it up for as long as the guest
+ * does not exit. So readers stay out until it is over.
+ */
 void pn_vm_drop_readers(struct pn_vm *vm)
 {
-	pn_vm_request_all(vm, PN_REQ_SLOTS);
+	lockdep_assert_held(&vm->slots_lock);
+	WRITE_ONCE(vm->readers_kept_out, true);
+	pn_vm_request_all(vm, PN_REQ_SLOTS);	/* whoever sees the request sees the above */
 	synchronize_srcu_expedited(&vm->srcu);
+	WRITE_ONCE(vm->readers_kept_out, false);
+	wake_up_all(&vm->readers_wait);
+}
+
+void pn_vcpu_drop_slots(struct pn_vcpu *vcpu)
+{
+	struct pn_vm *vm = vcpu->vm;
+
+	srcu_read_unlock(&vm->srcu, vcpu->srcu_index);
+	wait_event(vm->readers_wait, !READ_ONCE(vm->readers_kept_out));
+	vcpu->srcu_index = srcu_read_lock(&vm->srcu);
 }
 
 /* The first slot that ends above @gfn. */

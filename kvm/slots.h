@@ -51,10 +51,13 @@ int pn_slots_init(struct pn_vm *vm);
 void pn_slots_fini(struct pn_vm *vm);
 
 /*
- * Wait until nobody uses slots or I/O tables that were replaced before the call:
- * vCPUs in the guest are asked to come out. Sleeps.
+ * Wait until nobody uses slots or I/O tables that were replaced before the call.
+ * vCPUs are asked to come out of the guest, and answer by pn_vcpu_drop_slots().
+ * Under slots_lock. Sleeps.
  */
 void pn_vm_drop_readers(struct pn_vm *vm);
+/* PN_REQ_SLOTS: leave vm->srcu, wait while readers are kept out, enter it again. */
+void pn_vcpu_drop_slots(struct pn_vcpu *vcpu);
 
 /* The slots, under vm->srcu or vm->slots_lock. */
 static inline struct pn_slots *pn_slots_get(struct pn_vm *vm)

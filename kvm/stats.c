@@ -30,8 +30,7 @@ enum pn_stat_base { BASE_VM, BASE_VM_MMU, BASE_VCPU, BASE_VCPU_MMU };
 #define VCPU_MMU(name, field)	{ name, COUNT, BASE_VCPU_MMU, offsetof(struct mmu_vcpu_stat, field) }
 
 const struct pn_stat_desc pn_vm_stat_desc[] = {
-	VM(COUNT, remote_tlb_flush),
-	VM(COUNT, remote_tlb_flush_requests),
+	VM_MMU(COUNT, "remote_tlb_flush", flushes),
 	VM(COUNT, mmu_notifier_unmaps),
 	VM(COUNT, mmu_notifier_ages),
 	VM_MMU(GAUGE, "pages_4k", mapped[0]),

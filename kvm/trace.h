@@ -14,14 +14,15 @@
 #include <uapi/asm/svm.h>
 #include "kvm/vcpu.h"
 
-/* Values of the isa field: whose exit codes they are. */
-#define PN_ISA_VMX	1
+/* The isa field says whose exit codes they are: 1 is VMX, 2 SVM. */
 #define PN_ISA_SVM	2
 
-/* Values of kvm_mmio's type. */
-#define PN_TRACE_MMIO_READ_UNSATISFIED	0
-#define PN_TRACE_MMIO_READ		1
-#define PN_TRACE_MMIO_WRITE		2
+/* Values of kvm_pio's rw, and of kvm_mmio's type. */
+#define KVM_PIO_IN	0
+#define KVM_PIO_OUT	1
+#define KVM_TRACE_MMIO_READ_UNSATISFIED	0
+#define KVM_TRACE_MMIO_READ		1
+#define KVM_TRACE_MMIO_WRITE		2
 
 #define pn_trace_userspace_exits					\
 	{ KVM_EXIT_UNKNOWN, "KVM_EXIT_UNKNOWN" },			\
@@ -53,9 +54,8 @@ TRACE_EVENT(kvm_entry,
 );
 
 TRACE_EVENT(kvm_exit,
-	TP_PROTO(struct pn_vcpu *vcpu, u32 isa, u32 exit_reason, u64 info1, u64 info2,
-		 u32 intr_info, u32 error_code),
-	TP_ARGS(vcpu, isa, exit_reason, info1, info2, intr_info, error_code),
+	TP_PROTO(struct pn_vcpu *vcpu, u32 exit_reason, u64 info1, u64 info2, u64 intr_info),
+	TP_ARGS(vcpu, exit_reason, info1, info2, intr_info),
 	TP_STRUCT__entry(
 		__field(unsigned int, exit_reason)
 		__field(unsigned long, guest_rip)
@@ -69,18 +69,16 @@ TRACE_EVENT(kvm_exit,
 	TP_fast_assign(
 		__entry->exit_reason = exit_reason;
 		__entry->guest_rip = vcpu->regs.rip;
-		__entry->isa = isa;
+		__entry->isa = PN_ISA_SVM;
 		__entry->info1 = info1;
 		__entry->info2 = info2;
 		__entry->intr_info = intr_info;
-		__entry->error_code = error_code;
+		__entry->error_code = intr_info >> 32;
 		__entry->vcpu_id = vcpu->id;
 	),
-	TP_printk("vcpu %u reason %s%s rip 0x%lx info1 0x%016llx info2 0x%016llx intr_info 0x%08x error_code 0x%08x",
-		  __entry->vcpu_id,
-		  __entry->isa == PN_ISA_SVM ?
-		  __print_symbolic(__entry->exit_reason, SVM_EXIT_REASONS) : "vmx ",
-		  "", __entry->guest_rip, __entry->info1, __entry->info2,
+	TP_printk("vcpu %u reason %s rip 0x%lx info1 0x%016llx info2 0x%016llx intr_info 0x%08x error_code 0x%08x",
+		  __entry->vcpu_id, __print_symbolic(__entry->exit_reason, SVM_EXIT_REASONS),
+		  __entry->guest_rip, __entry->info1, __entry->info2,
 		  __entry->intr_info, __entry->error_code)
 );
 
@@ -141,9 +139,9 @@ TRACE_EVENT(kvm_mmio,
 	),
 	TP_printk("mmio %s len %u gpa 0x%llx val 0x%llx",
 		  __print_symbolic(__entry->type,
-				   { PN_TRACE_MMIO_READ_UNSATISFIED, "unsatisfied-read" },
-				   { PN_TRACE_MMIO_READ, "read" },
-				   { PN_TRACE_MMIO_WRITE, "write" }),
+				   { KVM_TRACE_MMIO_READ_UNSATISFIED, "unsatisfied-read" },
+				   { KVM_TRACE_MMIO_READ, "read" },
+				   { KVM_TRACE_MMIO_WRITE, "write" }),
 		  __entry->len, __entry->gpa, __entry->val)
 );
 

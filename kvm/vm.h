@@ -38,10 +38,8 @@ enum pn_bus { PN_BUS_PIO, PN_BUS_MMIO, PN_BUS_CCW, PN_NR_BUSES };
 
 /* Counters of one VM; per-vCPU ones are in struct pn_vcpu_stat. */
 struct pn_vm_stat {
-	u64 remote_tlb_flush;
-	u64 remote_tlb_flush_requests;
-	u64 mmu_notifier_unmaps;
-	u64 mmu_notifier_ages;
+	atomic64_t mmu_notifier_unmaps;
+	atomic64_t mmu_notifier_ages;
 };
 
 struct pn_vm {
@@ -64,6 +62,8 @@ struct pn_vm {
 	spinlock_t notifier_lock;	/* a leaf */
 	unsigned long notifier_active;	/* under notifier_lock */
 	wait_queue_head_t notifier_wait;
+	bool readers_kept_out;		/* see pn_vm_drop_readers */
+	wait_queue_head_t readers_wait;
 
 	struct mmu_vm mmu;
 

@@ -2,7 +2,7 @@
 /*
  * Every difference between the kernels we build against (6.1 and 6.12) that
  * kernel-only code meets, under one name each: that of the newer kernel, or
- * compat_* where the shape differs. Nowhere else is LINUX_VERSION_CODE asked,
+ * compat_* or pn_* where the shape differs. Nowhere else is LINUX_VERSION_CODE asked,
  * save in kapi.h.
  */
 #ifndef PENUMBRA_COMPAT_H
@@ -12,6 +12,7 @@
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
+#include <linux/rcupdate.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -23,6 +24,16 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal(ctx);
 #else
 	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* Entering a guest is a quiescent state. The processor's number went away in 6.2. */
+static inline void pn_rcu_note_guest(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	rcu_virt_note_context_switch();
+#else
+	rcu_virt_note_context_switch(smp_processor_id());
 #endif
 }
 
