@@ -10,9 +10,10 @@ PENUMBRA_SRC    := $(wildcard tools/penumbra/*.c)
 LIBPENUMBRA_OBJ := $(LIBPENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 PENUMBRA_OBJ    := $(PENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 
-.PHONY: penumbra
-tools: penumbra
+.PHONY: penumbra man
+tools: penumbra man
 penumbra: $(BUILD)/bin/penumbra
+man: $(BUILD)/man/penumbra.1
 
 $(TOOLS_OBJ)/%.o: tools/%.c
 	@mkdir -p $(@D)
@@ -25,5 +26,9 @@ $(TOOLS_OBJ)/libpenumbra.a: $(LIBPENUMBRA_OBJ)
 $(BUILD)/bin/penumbra: $(PENUMBRA_OBJ) $(TOOLS_OBJ)/libpenumbra.a
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_CFLAGS) $(LDFLAGS) -o $@ $^ -ljson-c
+
+$(BUILD)/man/%.1: tools/penumbra/%.1.scd
+	@mkdir -p $(@D)
+	scdoc <$< >$@ || { rm -f $@; exit 1; }
 
 -include $(LIBPENUMBRA_OBJ:.o=.d) $(PENUMBRA_OBJ:.o=.d)
