@@ -29,7 +29,7 @@ enum cpu_window { CPU_WINDOW_IRQ, CPU_WINDOW_NMI };
 
 struct cpu_ops {
 	const char *name;		/* "AMD SVM" */
-	const char *isa;		/* "svm": for tools */
+	u32 isa;			/* PN_ISA_*, for tools that decode exit reasons */
 	size_t vcpu_size;		/* its vCPU, whose first member is struct pn_vcpu */
 
 	/* Module life. setup logs one line and fails when it cannot be used. */

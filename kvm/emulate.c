@@ -465,7 +465,7 @@ int pn_skip(struct pn_vcpu *vcpu, unsigned int len)
 	vcpu->regs.rip = rip;
 	vcpu->int_shadow = 0;
 	vcpu->regs.rflags = rflags & ~X86_EFLAGS_RF;
-	if (likely(!(rflags & X86_EFLAGS_TF)))
+	if (likely(!(rflags & X86_EFLAGS_TF) && !(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)))
 		return 1;
 	return pn_debug_step(vcpu);
 }

@@ -12,6 +12,7 @@
 #include <linux/kvm.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <asm/trapnr.h>
 #include "kvm/slots.h"
 #include "kvm/stats.h"
 #include "cpu/cpu.h"
@@ -19,6 +20,16 @@
 #include "x86/state.h"
 
 struct mmu_walk_env;
+
+/* Debug registers, APM vol. 2, 13.1.1: fixed bits, and those with a meaning here. */
+#define PN_DR6_RESET		0xffff0ff0ULL
+#define PN_DR6_TRAPS		0xfULL		/* B0-3 */
+#define PN_DR6_BD		BIT_ULL(13)
+#define PN_DR6_BS		BIT_ULL(14)
+#define PN_DR6_BT		BIT_ULL(15)
+#define PN_DR6_RTM		BIT_ULL(16)	/* active low */
+#define PN_DR7_RESET		0x400ULL
+#define PN_DR7_GD		BIT_ULL(13)
 
 #define PN_MAX_CPUID	256		/* entries, as the stock module */
 #define PN_MAX_MMIO_FRAGMENTS	8	/* memo of one instruction, see kvm/emulate.c */
@@ -91,6 +102,7 @@ struct pn_vcpu {
 	struct pid __rcu *pid;		/* the thread that runs it */
 	struct preempt_notifier preempt_notifier;
 	int cpu;			/* loaded on, or -1 */
+	int last_cpu;			/* was loaded on last */
 	int srcu_index;
 	enum pn_vcpu_mode mode;
 	unsigned long requests;		/* bits: enum pn_request */
@@ -204,6 +216,9 @@ void pn_vcpu_reset(struct pn_vcpu *vcpu, bool init);	/* RESET, or INIT */
 void pn_vcpu_free(struct pn_vcpu *vcpu);		/* from the VM's end */
 void pn_vcpu_request(struct pn_vcpu *vcpu, enum pn_request r);	/* sets the bit only */
 void pn_vcpu_kick(struct pn_vcpu *vcpu);		/* out of the guest, soon */
+/* The vCPU's registers come to this processor and follow the thread, until put. */
+void pn_vcpu_load(struct pn_vcpu *vcpu);
+void pn_vcpu_put(struct pn_vcpu *vcpu);
 
 /* ---- kvm/run.c ---- */
 long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
@@ -216,6 +231,9 @@ void pn_queue_exception_payload(struct pn_vcpu *vcpu, u8 vector, u64 payload);
 /* Right before the world switch, interrupts off: hand at most one event to the hardware. */
 void pn_deliver_events(struct pn_vcpu *vcpu);
 void pn_queue_page_fault(struct pn_vcpu *vcpu, u64 gva, u32 error);
+void pn_apply_payload(struct pn_vcpu *vcpu);	/* of the pending exception, to CR2 or DR6 */
+void pn_limit_nmis(struct pn_vcpu *vcpu);
+bool pn_ready_for_irq(struct pn_vcpu *vcpu);	/* KVM_INTERRUPT could inject at once */
 bool pn_irq_allowed(struct pn_vcpu *vcpu);	/* RFLAGS.IF, no shadow, nothing being delivered */
 bool pn_nmi_allowed(struct pn_vcpu *vcpu);
 long pn_vcpu_interrupt(struct pn_vcpu *vcpu, void __user *argp);	/* KVM_INTERRUPT */
@@ -277,6 +295,7 @@ void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env);
 /* 0, or 1: #GP. @host: by user space, which may write read-only ones. */
 int pn_get_msr(struct pn_vcpu *vcpu, u32 index, u64 *val, bool host);
 int pn_set_msr(struct pn_vcpu *vcpu, u32 index, u64 val, bool host);
+void pn_msr_reset(struct pn_vcpu *vcpu);	/* RESET: what vcpu.h stores of them */
 
 /* ---- kvm/cpuid.c ---- */
 int pn_cpuid_init(void);		/* at module load: what this host can offer */
@@ -315,6 +334,10 @@ long pn_vm_set_clock(struct pn_vm *vm, void __user *argp);
 long pn_vm_set_tsc_khz(struct pn_vm *vm, unsigned long khz);
 
 /* ---- kvm/debug.c ---- */
+#define PN_GUESTDBG_VALID	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
+				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+				 KVM_GUESTDBG_BLOCKIRQ)
 /*
  * A #DB (bits @dr6 set) or #BP happened in the guest: 1 when it is the guest's
  * own and has been queued, 0 when it is user space's (KVM_EXIT_DEBUG filled).
@@ -345,6 +368,10 @@ pn_vcpu_ioctl_fn pn_vcpu_get_tsc_khz, pn_vcpu_kvmclock_ctrl;		/* kvm/clock.c */
 long pn_vcpu_set_tsc_khz(struct pn_vcpu *vcpu, unsigned long khz);
 pn_vcpu_ioctl_fn pn_vcpu_translate;					/* kvm/emulate.c */
 pn_vcpu_ioctl_fn pn_vcpu_set_signal_mask;				/* kvm/vcpu.c */
+
+/* KVM_CAP_SYNC_REGS: registers in struct kvm_run; kvm/regs.c. 0, or -EINVAL. */
+void pn_sync_regs_store(struct pn_vcpu *vcpu);
+int pn_sync_regs_load(struct pn_vcpu *vcpu);
 
 /* ---- system ioctls by family ---- */
 long pn_sys_get_supported_cpuid(void __user *argp, bool emulated);	/* kvm/cpuid.c */

@@ -25,6 +25,7 @@
 #include "mmu/mmu.h"
 
 #define PN_MAX_VCPUS		64
+#define PN_MAX_VCPU_ID		4096	/* vCPU ids are APIC IDs and may have gaps */
 #define PN_MAX_SLOTS		32764	/* as many as the stock module offers */
 
 struct pn_vcpu;
@@ -100,6 +101,8 @@ extern struct list_head pn_vms;
 extern struct mutex pn_vms_lock;
 
 /* kvm/vm.c */
+int pn_vm_setup(void);			/* module life */
+void pn_vm_teardown(void);
 int pn_vm_create(unsigned long type);	/* a new descriptor, or -errno */
 void pn_vm_get(struct pn_vm *vm);
 void pn_vm_put(struct pn_vm *vm);

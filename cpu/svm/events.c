@@ -11,7 +11,6 @@
  *                        ▼
  *                     unmasked
  */
-#include <asm/debugreg.h>
 #include "cpu/svm/svm.h"
 
 void svm_inject(struct pn_vcpu *vcpu)

@@ -10,9 +10,9 @@
  * Handlers return 1: enter again, 0: to user space (run filled), or -errno.
  */
 #include <linux/kvm.h>
+#include <linux/nospec.h>
 #include <linux/ptrace.h>
 #include <asm/mce.h>
-#include <asm/trapnr.h>
 #include "cpu/svm/svm.h"
 #include "kvm/trace.h"
 
@@ -255,7 +255,7 @@ static int svm_exit_db(struct svm_vcpu *svm)
 {
 	u64 dr6 = svm->vmcb->save.dr6;
 
-	svm->vmcb->save.dr6 = DR6_RESERVED;
+	svm->vmcb->save.dr6 = PN_DR6_RESET;
 	svm_dirty(svm, SVM_CLEAN_DRX);
 	if (svm_nmi_step_done(svm))
 		return 1;

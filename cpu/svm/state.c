@@ -2,7 +2,6 @@
 /*
  * AMD backend: the registers that live in the VMCB's save area.
  */
-#include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include "cpu/svm/svm.h"
 
@@ -101,7 +100,7 @@ static void svm_update_debug(struct svm_vcpu *svm)
 
 	s->dr7 = pn_debug_effective_dr7(&svm->vcpu);
 	/* New conditions are told from old ones by starting with none. */
-	s->dr6 = DR6_RESERVED;
+	s->dr6 = PN_DR6_RESET;
 	if (svm->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		svm_intercept(svm, SVM_EXCEPTION + X86_TRAP_BP);
 	else

@@ -13,6 +13,8 @@
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
 #include "cpu/svm/svm.h"
+#include "kvm/context.h"
+#include "kvm/trace.h"
 #include "mmu/mmu.h"
 
 #define SVM_CPUID_LEAF		0x8000000a	/* APM vol. 3, appendix E.4.9 */
@@ -314,6 +316,8 @@ static void svm_regs_in(struct svm_vcpu *svm)
 	s->rsp = vcpu->regs.gpr[X86_RSP];
 	s->rip = vcpu->regs.rip;
 	s->rflags = vcpu->regs.rflags;
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		s->rflags |= X86_EFLAGS_TF | X86_EFLAGS_RF;
 	if (s->cr2 != vcpu->cr2) {
 		s->cr2 = vcpu->cr2;
 		svm_dirty(svm, SVM_CLEAN_CR2);
@@ -333,6 +337,9 @@ static void svm_regs_out(struct svm_vcpu *svm)
 	vcpu->regs.gpr[X86_RSP] = s->rsp;
 	vcpu->regs.rip = s->rip;
 	vcpu->regs.rflags = s->rflags;
+	/* The debugger's steps are invisible to the guest; its own it does not get meanwhile. */
+	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		vcpu->regs.rflags &= ~(u64)(X86_EFLAGS_TF | X86_EFLAGS_RF);
 	vcpu->cr2 = s->cr2;
 	vcpu->cr3 = s->cr3;
 	/* TS and MP change without an exit. */
@@ -361,7 +368,9 @@ static void svm_enter(struct pn_vcpu *vcpu)
 	if (unlikely(svm_swap_spec_ctrl(vcpu)))
 		wrmsrl(MSR_IA32_SPEC_CTRL, vcpu->spec_ctrl);
 
+	pn_context_enter();
 	svm_world_switch(&vcpu->regs, svm->vmcb_pa, sc->host_vmcb_pa);
+	pn_context_exit();
 
 	if (unlikely(svm_swap_spec_ctrl(vcpu)))
 		wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
@@ -373,7 +382,7 @@ static void svm_enter(struct pn_vcpu *vcpu)
 
 const struct cpu_ops svm_ops = {
 	.name = "AMD SVM",
-	.isa = KVM_ISA_SVM,
+	.isa = PN_ISA_SVM,
 	.vcpu_size = sizeof(struct svm_vcpu),
 	.setup = svm_setup,
 	.teardown = svm_teardown,

@@ -10,6 +10,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
 #include <linux/rcupdate.h>
@@ -102,6 +103,26 @@ static inline void compat_shrinker_free(struct shrinker *s)
 #else
 	unregister_shrinker(s);
 	kfree(s);
+#endif
+}
+
+/* The kernel marks it unsafe since 6.11, since user space may change it at any time. */
+static inline bool compat_immediate_exit(const struct kvm_run *run)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	return READ_ONCE(run->immediate_exit__unsafe);
+#else
+	return READ_ONCE(run->immediate_exit);
+#endif
+}
+
+/* Time in a guest is a quiescent state for RCU; the argument went in 6.2 or so. */
+static __always_inline void compat_rcu_note_guest(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+	rcu_virt_note_context_switch();
+#else
+	rcu_virt_note_context_switch(smp_processor_id());
 #endif
 }
 

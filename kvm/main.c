@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module: finds out whether this machine can be used, turns the
+ * virtualization extension on, and offers /dev/kvm.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/kvm.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/preempt.h>
+#include <linux/reboot.h>
+#include "kvm/caps.h"
+#include "kvm/stats.h"
+#include "kvm/vcpu.h"
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Penumbra: a hypervisor with the KVM API");
+MODULE_ALIAS_MISCDEV(KVM_MINOR);
+MODULE_ALIAS("devname:kvm");
+
+const struct cpu_ops *cpu;
+
+/* ---- /dev/kvm ---- */
+
+static long pn_dev_ioctl(struct file *file, unsigned int nr, unsigned long arg)
+{
+	void __user *argp = (void __user *)arg;
+
+	switch (nr) {
+	case KVM_GET_API_VERSION:
+		return arg ? -EINVAL : KVM_API_VERSION;
+	case KVM_CREATE_VM:
+		return pn_vm_create(arg);
+	case KVM_CHECK_EXTENSION:
+		return pn_cap_check(NULL, arg);
+	case KVM_GET_VCPU_MMAP_SIZE:
+		/* struct kvm_run, the port I/O data, the coalesced ring */
+		return arg ? -EINVAL : 3 * PAGE_SIZE;
+	case KVM_GET_SUPPORTED_CPUID:
+		return pn_sys_get_supported_cpuid(argp, false);
+	case KVM_GET_EMULATED_CPUID:
+		return pn_sys_get_supported_cpuid(argp, true);
+	case KVM_GET_MSR_INDEX_LIST:
+		return pn_sys_get_msr_index_list(argp);
+	case KVM_GET_MSR_FEATURE_INDEX_LIST:
+		return pn_sys_get_msr_feature_index_list(argp);
+	case KVM_GET_MSRS:
+		return pn_sys_get_feature_msrs(argp);
+	case KVM_X86_GET_MCE_CAP_SUPPORTED:
+		return pn_sys_get_mce_cap(argp);
+	default:
+		return -EINVAL;
+	}
+}
+
+static const struct file_operations pn_dev_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = pn_dev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice pn_dev = {
+	.minor = KVM_MINOR,
+	.name = "kvm",
+	.fops = &pn_dev_fops,
+};
+
+/* ---- processors ---- */
+
+static enum cpuhp_state pn_cpuhp;
+
+static int pn_cpu_online(unsigned int nr)
+{
+	unsigned long flags;
+	int r;
+
+	local_irq_save(flags);
+	r = cpu->cpu_enable();
+	local_irq_restore(flags);
+	return r;
+}
+
+static int pn_cpu_offline(unsigned int nr)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu->cpu_disable();
+	local_irq_restore(flags);
+	return 0;
+}
+
+static void pn_disable_here(void *unused)
+{
+	cpu->cpu_disable();
+}
+
+/* A new kernel (kexec) or the firmware must not find the extension on. */
+static int pn_reboot(struct notifier_block *nb, unsigned long event, void *unused)
+{
+	on_each_cpu(pn_disable_here, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block pn_reboot_nb = {
+	.notifier_call = pn_reboot,
+};
+
+/* ---- load and unload ---- */
+
+/* Two hypervisors cannot share the extension, nor two modules the kvm tracepoints. */
+static int pn_refuse_beside_stock(void)
+{
+	if (!__symbol_get("kvm_cpu_caps"))
+		return 0;
+	__symbol_put("kvm_cpu_caps");
+	pr_err("penumbra_kvm: the stock kvm module is loaded; unload kvm_amd, kvm_intel and kvm first\n");
+	return -EBUSY;
+}
+
+static int __init pn_init_parts(void)
+{
+	int r;
+
+	r = pn_fpu_setup();
+	if (r)
+		return r;
+	r = pn_cpuid_init();
+	if (r)
+		return r;
+	r = pn_vm_setup();
+	if (r)
+		return r;
+	r = pn_reclaim_init();
+	if (r)
+		goto teardown_vm;
+	r = pn_sysfs_init();
+	if (r)
+		goto fini_reclaim;
+	return 0;
+
+fini_reclaim:
+	pn_reclaim_fini();
+teardown_vm:
+	pn_vm_teardown();
+	return r;
+}
+
+static void pn_fini_parts(void)
+{
+	pn_sysfs_fini();
+	pn_reclaim_fini();
+	pn_vm_teardown();
+}
+
+static int __init pn_init(void)
+{
+	int r;
+
+	r = pn_refuse_beside_stock();
+	if (r)
+		return r;
+	cpu = &svm_ops;
+	r = cpu->setup();
+	if (r)
+		return r;
+	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "penumbra/kvm:online",
+			      pn_cpu_online, pn_cpu_offline);
+	if (r < 0)
+		goto teardown_cpu;
+	pn_cpuhp = r;
+	r = pn_init_parts();
+	if (r)
+		goto remove_cpuhp;
+	preempt_notifier_inc();
+	register_reboot_notifier(&pn_reboot_nb);
+	r = misc_register(&pn_dev);
+	if (r) {
+		pr_err("penumbra_kvm: /dev/kvm is taken by another module\n");
+		goto unregister;
+	}
+	pr_info("penumbra_kvm: ready on %s\n", cpu->name);
+	return 0;
+
+unregister:
+	unregister_reboot_notifier(&pn_reboot_nb);
+	preempt_notifier_dec();
+	pn_fini_parts();
+remove_cpuhp:
+	cpuhp_remove_state(pn_cpuhp);
+teardown_cpu:
+	cpu->teardown();
+	return r;
+}
+
+static void __exit pn_exit(void)
+{
+	misc_deregister(&pn_dev);
+	unregister_reboot_notifier(&pn_reboot_nb);
+	preempt_notifier_dec();
+	pn_fini_parts();
+	cpuhp_remove_state(pn_cpuhp);
+	cpu->teardown();
+}
+
+module_init(pn_init);
+module_exit(pn_exit);
