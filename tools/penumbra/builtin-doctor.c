@@ -160,7 +160,7 @@ static void look_module(const struct machine *m, struct finding *f)
 		advise(f, "modprobe penumbra_kvm");
 	} else {
 		found(f, WARN, "penumbra_kvm is not loaded");
-		advise(f, "make modules && insmod build/kmod/<version>/penumbra_kvm.ko");
+		advise(f, "in the sources: make modules KVERS=running && insmod build/kmod/running/penumbra_kvm.ko");
 	}
 }
 
