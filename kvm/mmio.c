@@ -99,9 +99,9 @@ enum x86_emu_rc pn_mmio_write(struct pn_vcpu *vcpu, u64 gpa, const void *val, un
 
 bool pn_mmio_pending(struct pn_vcpu *vcpu)
 {
-	struct pn_mmio_fragment *last = &vcpu->mmio.fragment[vcpu->mmio.nr - 1];
+	u8 nr = vcpu->mmio.nr;
 
-	return vcpu->mmio.nr && !last->done;
+	return nr && !vcpu->mmio.fragment[nr - 1].done;
 }
 
 static int pn_mmio_complete(struct pn_vcpu *vcpu);

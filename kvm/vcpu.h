@@ -40,11 +40,9 @@ enum pn_vcpu_mode { PN_OUTSIDE_GUEST, PN_IN_GUEST, PN_EXITING_GUEST };
 
 enum pn_request {
 	PN_REQ_TLB_FLUSH,	/* all entries of this VM */
-	PN_REQ_ROOT,		/* the MMU's root changed */
 	PN_REQ_SLOTS,		/* let go of vm->srcu once */
 	PN_REQ_CLOCK,		/* rewrite the kvmclock page */
 	PN_REQ_TRIPLE_FAULT,
-	PN_REQ_NMI,		/* KVM_NMI from another thread */
 };
 
 struct pn_exception {

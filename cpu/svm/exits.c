@@ -11,8 +11,6 @@
  */
 #include <linux/kvm.h>
 #include <linux/nospec.h>
-#include <linux/ptrace.h>
-#include <asm/mce.h>
 #include "cpu/svm/svm.h"
 #include "kvm/trace.h"
 
@@ -273,21 +271,9 @@ static int svm_exit_ac(struct svm_vcpu *svm)
 	return 1;
 }
 
-/* The exit took the machine check away from the host: give it back. */
-static int svm_exit_mc(struct svm_vcpu *svm)
-{
-	struct pt_regs regs = {
-		.cs = 3,		/* as if in user mode: recoverable */
-		.flags = X86_EFLAGS_IF,
-	};
-
-	do_machine_check(&regs);
-	return 1;
-}
-
 static int svm_exit_pause(struct svm_vcpu *svm)
 {
-	cond_resched();
+	yield();
 	return 1;
 }
 
@@ -330,7 +316,7 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_EXCEPTION + X86_TRAP_DB]	= svm_exit_db,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_BP]	= svm_exit_bp,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_AC]	= svm_exit_ac,
-	[SVM_EXIT_EXCEPTION + X86_TRAP_MC]	= svm_exit_mc,
+	[SVM_EXIT_EXCEPTION + X86_TRAP_MC]	= svm_exit_none,
 	[SVM_EXIT_INTR]				= svm_exit_none,
 	[SVM_EXIT_NMI]				= svm_exit_none,
 	[SVM_EXIT_SMI]				= svm_exit_none,

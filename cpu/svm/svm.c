@@ -5,10 +5,12 @@
 #include <linux/cpufeature.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/percpu.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fpu/api.h>
+#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
 #include <asm/spec-ctrl.h>
@@ -322,6 +324,11 @@ static void svm_regs_in(struct svm_vcpu *svm)
 		s->cr2 = vcpu->cr2;
 		svm_dirty(svm, SVM_CLEAN_CR2);
 	}
+	if ((svm->vmcb->control.vintr & SVM_V_TPR_MASK) != vcpu->cr8) {
+		svm->vmcb->control.vintr &= ~SVM_V_TPR_MASK;
+		svm->vmcb->control.vintr |= vcpu->cr8;
+		svm_dirty(svm, SVM_CLEAN_TPR);
+	}
 	svm->vmcb->control.int_state = vcpu->int_shadow ? SVM_INT_SHADOW : 0;
 }
 
@@ -353,6 +360,17 @@ static void svm_regs_out(struct svm_vcpu *svm)
 		c->clean = SVM_CLEAN_ALL;
 }
 
+/* The exit took a machine check away from the host: give it back, on this processor. */
+static void svm_host_machine_check(void)
+{
+	struct pt_regs regs = {
+		.cs = 3,		/* as if in user mode: recoverable */
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+}
+
 static void svm_enter(struct pn_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -376,6 +394,8 @@ static void svm_enter(struct pn_vcpu *vcpu)
 		wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
+	if (unlikely(svm->vmcb->control.exit_code == SVM_EXIT_EXCEPTION + X86_TRAP_MC))
+		svm_host_machine_check();
 	svm_regs_out(svm);
 	svm_recover_events(svm);
 }
