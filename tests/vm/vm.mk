@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Programs for the suites that run whole machines.
+
+VM_TESTS := $(BUILD)/tests/vm
+
+TEST_NEEDS += $(VM_TESTS)/pressure
+
+$(VM_TESTS)/%: tests/vm/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -static $(CFLAGS) $(WARN) -o $@ $< -lpthread
