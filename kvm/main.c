@@ -15,6 +15,7 @@
 
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Penumbra: a hypervisor with the KVM API");
+MODULE_VERSION("0.1");
 MODULE_ALIAS_MISCDEV(KVM_MINOR);
 MODULE_ALIAS("devname:kvm");
 

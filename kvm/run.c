@@ -84,12 +84,8 @@ static bool pn_take_request(struct pn_vcpu *vcpu, enum pn_request r)
 /* As cpu_ops.handle_exit. */
 static int pn_handle_requests(struct pn_vcpu *vcpu)
 {
-	struct pn_vm *vm = vcpu->vm;
-
-	if (pn_take_request(vcpu, PN_REQ_SLOTS)) {
-		srcu_read_unlock(&vm->srcu, vcpu->srcu_index);
-		vcpu->srcu_index = srcu_read_lock(&vm->srcu);
-	}
+	if (pn_take_request(vcpu, PN_REQ_SLOTS))
+		pn_vcpu_drop_slots(vcpu);
 	if (pn_take_request(vcpu, PN_REQ_TLB_FLUSH)) {
 		vcpu->stat.tlb_flush++;
 		cpu->tlb_flush(vcpu);
