@@ -34,7 +34,9 @@ static void pn_enter_once(struct pn_vcpu *vcpu)
 	pn_deliver_events(vcpu);
 	trace_kvm_entry(vcpu);
 	vtime_account_guest_enter();
+	pn_fpu_enter(vcpu);
 	cpu->enter(vcpu);
+	pn_fpu_leave(vcpu);
 	WRITE_ONCE(vcpu->mode, PN_OUTSIDE_GUEST);
 	vcpu->stat.exits++;
 	/*

@@ -328,6 +328,7 @@ static struct pn_vcpu *pn_vcpu_new(struct pn_vm *vm, unsigned int id)
 	r = cpu->vcpu_init(vcpu);
 	if (r)
 		goto free_mmu;
+	pn_cpuid_vcpu_init(vcpu);
 	pn_clock_vcpu_init(vcpu);
 	pn_vcpu_reset(vcpu, false);
 	atomic_long_inc(&pn_counts.vcpus);

@@ -68,8 +68,8 @@ struct pn_events {
 struct pn_pvclock {
 	u64 system_time_msr;	/* bit 0: enabled */
 	u64 wall_clock_msr;
-	u32 version;
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
+	int cpu;		/* where the page was last made to fit, -1: nowhere */
 };
 
 /* The extended state area, in standard (non-compacted) XSAVE format. */
@@ -77,7 +77,8 @@ struct pn_fpu {
 	void *area;		/* 64-byte aligned; pn_fpu_size bytes */
 	u64 xcr0;
 	u64 xss;
-	u32 host_pkru;
+	u32 pkru, host_pkru;	/* PKRU is not kept in area, see kvm/fpu.c */
+	bool swap_pkru;		/* the guest can use protection keys now */
 	bool loaded;		/* the guest's state is in this CPU's registers */
 };
 
@@ -118,10 +119,10 @@ struct pn_vcpu {
 	u64 pat;
 	u64 tsc_aux;
 	u64 spec_ctrl;
-	u64 smbase, feature_control, misc_enable, arch_capabilities;
+	u64 misc_enable, arch_capabilities;
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];	/* var: base, mask pairs */
 	u64 mcg_cap, mcg_status, mcg_ctl, mce_banks[4 * PN_NR_MCE_BANKS];
-	u64 hwcr;
+	u64 hwcr, de_cfg, ucode_rev, power_ctl, platform_info, osvw[2];
 	struct pn_fpu fpu;
 
 	/* Guest time: guest TSC = host TSC + tsc_offset. */
@@ -283,7 +284,10 @@ int pn_set_cr4(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr8(struct pn_vcpu *vcpu, u64 val);
 int pn_set_efer(struct pn_vcpu *vcpu, u64 val, bool host);
 int pn_set_xcr0(struct pn_vcpu *vcpu, u64 val);		/* XSETBV */
-/* Debug registers: dr 0-7 (4 and 5 as CR4.DE says). 0, or 1: #GP, or 2: #UD. */
+/*
+ * Debug registers: dr 0-7 (4 and 5 as CR4.DE says). 0, or 1: #GP, or 2: #UD,
+ * or -1: general detect, a #DB is queued.
+ */
 int pn_get_dr(struct pn_vcpu *vcpu, unsigned int dr, u64 *val);
 int pn_set_dr(struct pn_vcpu *vcpu, unsigned int dr, u64 val);
 /* Fill what the guest walker needs to know of this vCPU. */
@@ -297,6 +301,7 @@ void pn_msr_reset(struct pn_vcpu *vcpu);	/* RESET: what vcpu.h stores of them */
 
 /* ---- kvm/cpuid.c ---- */
 int pn_cpuid_init(void);		/* at module load: what this host can offer */
+void pn_cpuid_vcpu_init(struct pn_vcpu *vcpu);	/* no entries yet: what follows from that */
 struct kvm_cpuid_entry2 *pn_cpuid_find(struct pn_vcpu *vcpu, u32 function, u32 index);
 /* The CPUID instruction as the guest sees it, with the registers' current values in and out. */
 void pn_cpuid(struct pn_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
@@ -312,8 +317,23 @@ void pn_fpu_reset(struct pn_vcpu *vcpu);
  * Put the guest's state into the registers, or save it and give them back.
  * Inside a kernel_fpu_begin()/end() section, preemption off. Idempotent.
  */
+void pn_fpu_swap_pkru_in(struct pn_fpu *fpu);
+void pn_fpu_swap_pkru_out(struct pn_fpu *fpu);
 void pn_fpu_load(struct pn_vcpu *vcpu);
 void pn_fpu_put(struct pn_vcpu *vcpu);
+/* Right around the world switch, interrupts off: user memory is out of reach between them. */
+static inline void pn_fpu_enter(struct pn_vcpu *v)
+{
+	if (unlikely(v->fpu.swap_pkru))
+		pn_fpu_swap_pkru_in(&v->fpu);
+}
+
+static inline void pn_fpu_leave(struct pn_vcpu *v)
+{
+	if (unlikely(v->fpu.swap_pkru))
+		pn_fpu_swap_pkru_out(&v->fpu);
+}
+
 /* One register for the emulator, sizes as enum x86_emu_file says; the state must be saved (not loaded). */
 void pn_fpu_read(struct pn_vcpu *vcpu, enum x86_emu_file file, unsigned int reg, void *val);
 void pn_fpu_write(struct pn_vcpu *vcpu, enum x86_emu_file file, unsigned int reg, const void *val);

@@ -91,6 +91,10 @@ struct pn_vm {
 	spinlock_t clock_lock;
 	s64 kvmclock_offset;		/* guest ns = boot-based ns + offset */
 	u64 tsc_last_write, tsc_last_offset, tsc_last_ns;	/* to match TSCs of vCPUs */
+	bool tsc_user_set;
+	bool clock_stable;		/* the pair below holds: host time is a function of its TSC */
+	u64 clock_tsc, clock_ns;	/* one moment: host TSC, boot-based ns */
+	unsigned long clock_check;	/* jiffies: when to look at the host's clock again */
 
 	struct pn_vm_stat stat;
 	struct pn_vm_dir *dir;		/* kvm/sysfs.c */
