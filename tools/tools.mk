@@ -2,15 +2,16 @@
 #
 # Programs for people: build/bin/penumbra, its library and its manual page.
 
+VERSION      := 0.1
 TOOLS_OBJ    := $(BUILD)/tools
-TOOLS_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -I$(ROOT)/tools
+TOOLS_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I$(ROOT)/tools
 
 LIBPENUMBRA_SRC := $(wildcard tools/libpenumbra/*.c)
 PENUMBRA_SRC    := $(wildcard tools/penumbra/*.c)
 LIBPENUMBRA_OBJ := $(LIBPENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 PENUMBRA_OBJ    := $(PENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 
-.PHONY: penumbra man
+.PHONY: penumbra man dkms-tree
 tools: penumbra man
 penumbra: $(BUILD)/bin/penumbra
 man: $(BUILD)/man/penumbra.1
@@ -30,5 +31,13 @@ $(BUILD)/bin/penumbra: $(PENUMBRA_OBJ) $(TOOLS_OBJ)/libpenumbra.a
 $(BUILD)/man/%.1: tools/penumbra/%.1.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@ || { rm -f $@; exit 1; }
+
+# The module's sources as DKMS wants them.
+DKMS_TREE = $(BUILD)/dkms/penumbra-$(VERSION)
+dkms-tree:
+	@rm -rf $(DKMS_TREE) && mkdir -p $(DKMS_TREE)
+	@cp -r --parents $(KMOD_SRC) LICENSE $(DKMS_TREE)/
+	@sed 's/@VERSION@/$(VERSION)/' packaging/dkms.conf >$(DKMS_TREE)/dkms.conf
+	@echo "as root: dkms add $(DKMS_TREE) && dkms install penumbra/$(VERSION)"
 
 -include $(LIBPENUMBRA_OBJ:.o=.d) $(PENUMBRA_OBJ:.o=.d)

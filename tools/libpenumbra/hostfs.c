@@ -73,15 +73,11 @@ static ssize_t read_fd(int fd, char *buf, size_t size)
 	return len;
 }
 
-ssize_t hostfs_read(const struct hostfs *fs, char *buf, size_t size, const char *path, ...)
+/* The file's text without trailing newlines: its length, or -errno. Takes @fd, which may be -errno. */
+static ssize_t read_text(int fd, char *buf, size_t size)
 {
-	va_list args;
 	ssize_t len;
-	int fd;
 
-	va_start(args, path);
-	fd = open_file(fs, O_RDONLY, path, args);
-	va_end(args);
 	buf[0] = 0;
 	if (fd < 0)
 		return fd;
@@ -93,6 +89,17 @@ ssize_t hostfs_read(const struct hostfs *fs, char *buf, size_t size, const char 
 		len--;
 	buf[len] = 0;
 	return len;
+}
+
+ssize_t hostfs_read(const struct hostfs *fs, char *buf, size_t size, const char *path, ...)
+{
+	va_list args;
+	int fd;
+
+	va_start(args, path);
+	fd = open_file(fs, O_RDONLY, path, args);
+	va_end(args);
+	return read_text(fd, buf, size);
 }
 
 /* Everything up to the limit, in a buffer that grows; NULL with errno set. */
@@ -144,20 +151,16 @@ char *hostfs_read_all(const struct hostfs *fs, size_t *len, const char *path, ..
 
 int hostfs_read_u64(const struct hostfs *fs, uint64_t *val, const char *path, ...)
 {
-	char rel[PATH_MAX], buf[32];
+	char buf[32];
 	va_list args;
 	ssize_t len;
-	int ret;
+	int fd;
 
 	va_start(args, path);
-	ret = make_path(rel, sizeof(rel), path, args);
+	fd = open_file(fs, O_RDONLY, path, args);
 	va_end(args);
-	if (ret)
-		return ret;
-	len = hostfs_read(fs, buf, sizeof(buf), "%s", rel);
-	if (len < 0)
-		return len;
-	return text_parse_u64(buf, val);
+	len = read_text(fd, buf, sizeof(buf));
+	return len < 0 ? (int)len : text_parse_u64(buf, val);
 }
 
 int hostfs_open_file(const struct hostfs *fs, int flags, const char *path, ...)
@@ -171,30 +174,37 @@ int hostfs_open_file(const struct hostfs *fs, int flags, const char *path, ...)
 	return fd;
 }
 
-int hostfs_access(const struct hostfs *fs, int mode, const char *path, ...)
+/* As faccessat(): 0 or -errno. */
+static int access_path(const struct hostfs *fs, int mode, int flags, const char *path, va_list args)
 {
 	char rel[PATH_MAX];
+	int ret = make_path(rel, sizeof(rel), path, args);
+
+	if (ret)
+		return ret;
+	return faccessat(fs->root, rel, mode, flags) ? -errno : 0;
+}
+
+int hostfs_access(const struct hostfs *fs, int mode, const char *path, ...)
+{
 	va_list args;
 	int ret;
 
 	va_start(args, path);
-	ret = make_path(rel, sizeof(rel), path, args);
+	ret = access_path(fs, mode, AT_EACCESS, path, args);
 	va_end(args);
-	if (ret)
-		return ret;
-	return faccessat(fs->root, rel, mode, AT_EACCESS) ? -errno : 0;
+	return ret;
 }
 
 bool hostfs_exists(const struct hostfs *fs, const char *path, ...)
 {
-	char rel[PATH_MAX];
 	va_list args;
 	int ret;
 
 	va_start(args, path);
-	ret = make_path(rel, sizeof(rel), path, args);
+	ret = access_path(fs, F_OK, 0, path, args);
 	va_end(args);
-	return !ret && !faccessat(fs->root, rel, F_OK, 0);
+	return !ret;
 }
 
 int hostfs_pread(const struct hostfs *fs, void *buf, size_t size, off_t offset,

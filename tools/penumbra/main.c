@@ -11,8 +11,6 @@
 #include <string.h>
 #include "builtin.h"
 
-#define VERSION	"0.1"
-
 static const struct builtin builtins[] = {
 	{ "doctor", builtin_doctor, "can this machine run Penumbra, and if not, why" },
 	{ "run", builtin_run, "start a VM" },
@@ -53,7 +51,7 @@ int main(int argc, char **argv)
 		return STATUS_OK;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
-		puts("penumbra " VERSION);
+		puts("penumbra " VERSION);	/* tools.mk has it */
 		return STATUS_OK;
 	}
 	builtin = find_builtin(argv[1]);
