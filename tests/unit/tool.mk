@@ -2,7 +2,7 @@
 #
 # Unit tests of tools/: libpenumbra and the command, built again with sanitizers.
 
-TOOL_TESTS      := tool_text tool_host tool_args tool_qmp tool_fuzz
+TOOL_TESTS      := tool_text tool_host tool_args tool_qmp tool_fuzz tool_oom
 TOOL_TEST_DIR   := $(BUILD)/tests/unit
 TOOL_TEST_FLAGS := $(TOOLS_CFLAGS) -O1 -fno-omit-frame-pointer \
 		   -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -19,6 +19,10 @@ $(TOOL_TEST_DIR)/tools/%.o: tools/%.c
 $(TOOL_TESTS:%=$(TOOL_TEST_DIR)/%): $(TOOL_TEST_DIR)/%: tests/unit/%.c $(TOOL_TEST_LIB)
 	@mkdir -p $(@D)
 	$(CC) $(TOOL_TEST_FLAGS) -Itests/unit -MMD -MP -o $@ $< $(TOOL_TEST_LIB) -lcmocka -ljson-c
+
+# every allocation goes through the test, which refuses one at a time
+$(TOOL_TEST_DIR)/tool_oom: TOOL_TEST_FLAGS += \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=vasprintf
 
 # run by tests/unit/run-tool with every bad argument there is
 $(TOOL_TEST_DIR)/penumbra-asan: $(TOOL_TEST_CMD) $(TOOL_TEST_LIB)

@@ -102,7 +102,7 @@ static void test_names(void **state)
 	EACH {
 		if (text_is_name(text))
 			assert_true(len <= TEXT_NAME_MAX && !strpbrk(text, "/ ,=\n"));
-		(void)text_has_word(text, "a");
+		(void)text_has_word(text, len, "a");
 		/* blanks become the NULs between arguments */
 		memcpy(copy, text, len);
 		for (size_t k = 0; k < len; k++)

@@ -117,15 +117,21 @@ static void test_cmdline(void **state)
 	assert_false(text_name_of_cmdline("", 0, name, sizeof(name)));
 }
 
+static bool has_word(const char *list, const char *word)
+{
+	return text_has_word(list, strlen(list), word);
+}
+
 static void test_word(void **state)
 {
-	assert_true(text_has_word("fpu svm npt", "svm"));
-	assert_true(text_has_word("svm", "svm"));
-	assert_true(text_has_word("svm_lock svm", "svm"));
-	assert_false(text_has_word("svm_lock npt", "svm"));
-	assert_false(text_has_word("xsvm", "svm"));
-	assert_false(text_has_word("", "svm"));
-	assert_false(text_has_word("svm", ""));
+	assert_true(has_word("fpu svm npt", "svm"));
+	assert_true(has_word("svm", "svm"));
+	assert_true(has_word("svm_lock svm", "svm"));
+	assert_true(text_has_word("svmx", 3, "svm"));
+	assert_false(has_word("svm_lock npt", "svm"));
+	assert_false(has_word("xsvm", "svm"));
+	assert_false(has_word("", "svm"));
+	assert_false(has_word("svm", ""));
 }
 
 int main(void)

@@ -35,21 +35,16 @@ static void copy_value(char *out, size_t size, const char *value, size_t len)
 	out[len] = 0;
 }
 
-static void parse_flags(struct cpu_info *cpu, const char *value, size_t len)
+static void parse_flags(struct cpu_info *cpu, const char *flags, size_t len)
 {
-	char *flags = strndup(value, len);
-
-	if (!flags)
-		return;
-	cpu->svm = text_has_word(flags, "svm");
-	cpu->npt = text_has_word(flags, "npt");
-	cpu->nrip_save = text_has_word(flags, "nrip_save");
-	cpu->decode_assists = text_has_word(flags, "decodeassists");
-	cpu->flush_by_asid = text_has_word(flags, "flushbyasid");
-	cpu->vmx = text_has_word(flags, "vmx");
-	cpu->ept = text_has_word(flags, "ept");
-	cpu->hypervisor = text_has_word(flags, "hypervisor");
-	free(flags);
+	cpu->svm = text_has_word(flags, len, "svm");
+	cpu->npt = text_has_word(flags, len, "npt");
+	cpu->nrip_save = text_has_word(flags, len, "nrip_save");
+	cpu->decode_assists = text_has_word(flags, len, "decodeassists");
+	cpu->flush_by_asid = text_has_word(flags, len, "flushbyasid");
+	cpu->vmx = text_has_word(flags, len, "vmx");
+	cpu->ept = text_has_word(flags, len, "ept");
+	cpu->hypervisor = text_has_word(flags, len, "hypervisor");
 }
 
 /* Of many processors the first describes all: hosts that mix them do not virtualize. */

@@ -167,13 +167,22 @@ bool text_name_of_cmdline(const char *cmdline, size_t len, char *name, size_t si
 	return false;
 }
 
-bool text_has_word(const char *list, const char *word)
+static bool is_blank(char c)
 {
-	size_t len = strlen(word);
+	return c == ' ' || c == '\t' || c == '\n';
+}
 
-	for (const char *p = list; len && (p = strstr(p, word)); p += len)
-		if ((p == list || strchr(" \t\n", p[-1])) && strchr(" \t\n", p[len]))
+bool text_has_word(const char *list, size_t len, const char *word)
+{
+	const char *p = list, *end = list + len;
+	size_t word_len = strlen(word);
+
+	while (word_len && (p = memmem(p, end - p, word, word_len))) {
+		if ((p == list || is_blank(p[-1])) &&
+		    (p + word_len == end || is_blank(p[word_len])))
 			return true;
+		p += word_len;
+	}
 	return false;
 }
 

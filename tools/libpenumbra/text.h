@@ -35,8 +35,8 @@ char *text_count(char *buf, uint64_t n);
  */
 bool text_name_of_cmdline(const char *cmdline, size_t len, char *name, size_t size);
 
-/* Does @word stand in @list, words separated by blanks? */
-bool text_has_word(const char *list, const char *word);
+/* Does @word stand in @list, @len bytes of words separated by blanks? */
+bool text_has_word(const char *list, size_t len, const char *word);
 
 /* A table of aligned columns, collected first and printed once. */
 struct text_table {
