@@ -30,6 +30,22 @@ static inline unsigned int part_in_page(u64 gpa, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
+/*
+ * As __copy_from_user_inatomic(). The sizes of page table entries and of most
+ * operands are worth one load.
+ */
+static inline unsigned long copy_in(void *to, const void __user *from, unsigned int len)
+{
+	switch (len) {
+	case 8:
+		return __get_user(*(u64 *)to, (const u64 __user *)from) ? len : 0;
+	case 4:
+		return __get_user(*(u32 *)to, (const u32 __user *)from) ? len : 0;
+	default:
+		return __copy_from_user_inatomic(to, from, len);
+	}
+}
+
 static int read_page(struct pn_vcpu *vcpu, u64 gpa, void *buf, unsigned int len, bool atomic)
 {
 	struct pn_slot *slot;
@@ -38,10 +54,12 @@ static int read_page(struct pn_vcpu *vcpu, u64 gpa, void *buf, unsigned int len,
 
 	if (unlikely(ret))
 		return ret;
-	if (!atomic)
-		return __copy_from_user(buf, (void __user *)hva, len) ? -EFAULT : 0;
+	if (!atomic) {
+		might_fault();
+		return copy_in(buf, (void __user *)hva, len) ? -EFAULT : 0;
+	}
 	pagefault_disable();
-	left = __copy_from_user_inatomic(buf, (void __user *)hva, len);
+	left = copy_in(buf, (void __user *)hva, len);
 	pagefault_enable();
 	return left ? -EAGAIN : 0;
 }

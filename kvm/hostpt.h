@@ -24,9 +24,9 @@ struct pn_hostpt {
 bool pn_hostpt_read(unsigned long hva, struct pn_hostpt *out);
 
 /*
- * As well the up to @nr pages from @first on (all of one aligned group of 512
- * with @hva), for fault-around: out[i] is 0, or MMU_AROUND(). Only ordinary pages that a
- * 4 KiB entry maps.
+ * The neighbours, for fault-around: the @nr pages from @first on, which lie in one
+ * aligned group of 512. out[i] is 0 or MMU_AROUND(); only ordinary pages that a 4 KiB entry
+ * maps. Returns how many entries hold: @nr, or 0 when there is no table of such entries.
  */
 unsigned int pn_hostpt_read_around(unsigned long first, unsigned int nr, u64 *out);
 
