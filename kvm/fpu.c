@@ -181,8 +181,12 @@ void pn_fpu_put(struct pn_vcpu *vcpu)
 		return;
 	if (unlikely(host_xss))
 		wrmsrl(X86_MSR_XSS, host_xss);
-	if (switched && fpu->xcr0 != pn_host_xcr0)
-		xsetbv(XCR_XFEATURE_ENABLED_MASK, pn_host_xcr0);
+	if (switched) {
+		/* Emulated processors let the guest write it without an exit. */
+		fpu->xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+		if (fpu->xcr0 != pn_host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, pn_host_xcr0);
+	}
 	save_image(fpu->area);
 	fpu->loaded = false;
 }
