@@ -124,7 +124,7 @@ static int pn_run_loop(struct pn_vcpu *vcpu)
 			return 0;
 		if (xfer_to_guest_mode_work_pending()) {
 			srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_index);
-			r = xfer_to_guest_mode_handle_work(NULL);
+			r = pn_handle_work();
 			vcpu->srcu_index = srcu_read_lock(&vcpu->vm->srcu);
 			if (r) {
 				vcpu->run->exit_reason = KVM_EXIT_INTR;

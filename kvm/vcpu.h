@@ -222,6 +222,9 @@ void pn_vcpu_put(struct pn_vcpu *vcpu);
 /* ---- kvm/run.c ---- */
 long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
 
+/* ---- kvm/work.c ---- */
+int pn_handle_work(void);	/* signals, rescheduling ...: 0, or -EINTR: a signal waits */
+
 /* ---- kvm/inject.c: events towards the guest ---- */
 /* Queue an exception; two that collide become #DF or a triple fault (APM vol. 2, 8.2.9). */
 void pn_queue_exception(struct pn_vcpu *vcpu, u8 vector);
