@@ -32,7 +32,7 @@ BEGIN {
 
 $1 == "meta"	{ meta[$2] = $3; metas[++nmeta] = $2 }
 $1 == "flags"	{ flag[$2] = $3; see_engine($2) }
-$1 == "failed"	{ failed[$2] = 1; nfailed++; see_engine($2) }
+$1 == "failed"	{ failed[$2] = 1; see_engine($2) }
 $1 == "op" && $3 == "nothing" {
 	if (!(($2) in nothing))
 		nothing[$2] = $7
@@ -48,6 +48,7 @@ $1 == "op" {
 	ticks[$2, $3] = $5 / 100
 	count[$2, $3] = $6
 	rawexits[$2, $3] = $7
+	measured[$2] = 1
 }
 $1 == "boot" {
 	see_engine($2)
@@ -63,6 +64,7 @@ $1 == "exit" {
 		kinds[++nkinds] = $3
 	}
 	exit_ticks[$2, $3] = $4 / 100
+	measured[$2] = 1
 }
 $1 == "reason" {
 	reasons[$2, $3, $4] = $5
@@ -145,6 +147,8 @@ function table(    i, j, e, line) {
 	print ""
 	for (j = 1; j <= nengines; j++) {
 		e = engines[j]
+		if (e in failed)
+			printf "%s could not be measured\n", e
 		if (boots[e] + 0)
 			printf "boot to init  %-16s least of %d boots: %.0f ticks (spread %.2f %%), " \
 				"%.0f by the guest's clock, %.0f exits (spread %.2f %%)\n", e, boots[e], \
@@ -269,7 +273,7 @@ function json_exits(e,    i, s) {
 
 function json_engine(e,    i, s, sep) {
 	s = "    {\"engine\": " quote(e) ", \"flags\": " quote(flag[e]) \
-		", \"measured\": " (failed[e] ? "false" : "true") ",\n"
+		", \"measured\": " (e in failed ? "false" : "true") ",\n"
 	s = s "     \"boots\": " json_boots(e) ",\n     \"boot_reasons\": " \
 		json_reasons(e, "boot") ",\n     \"exit_ticks\": " json_exits(e) \
 		",\n     \"operations\": ["
@@ -302,6 +306,12 @@ function write_json(    i) {
 }
 
 END {
+	# An engine that took the test host down could not even say that it failed.
+	for (i = 1; i <= nengines; i++)
+		if (!measured[engines[i]] && !(nkinds && engines[i] == "native"))
+			failed[engines[i]] = 1
+	for (e in failed)
+		nfailed++
 	worst_op()
 	if (json)
 		write_json()
@@ -314,5 +324,5 @@ END {
 			verdicts()
 		}
 	}
-	exit nfailed || !nengines
+	exit nfailed > 0 || !nengines
 }
