@@ -160,7 +160,7 @@ const struct x86_opcode x86_opcodes_0f[256] = {
 	[0x71 ... 0x72] = GROUP(D_REG, U8, 12),
 	[0x73] = GROUP(D_REG, U8, 14),
 	[0x74 ... 0x76] = V(PP_MMX, 0, OTHER),
-	[0x77] = PLAIN(OTHER),				/* EMMS */
+	[0x77] = { .op = X86_OP_OTHER, .pp = PP_NP },	/* EMMS */
 	[0x78 ... 0x79] = V(PP_NP | PP_66 | PP_F2, D_SPECIAL, OTHER), /* VMREAD, VMWRITE, EXTRQ, INSERTQ */
 	[0x7a ... 0x7b] = UD,
 	[0x7c ... 0x7d] = V(PP_66 | PP_F2, 0, OTHER),
@@ -192,7 +192,7 @@ const struct x86_opcode x86_opcodes_0f[256] = {
 	[0xbe ... 0xbf] = RM(0, MOVSX),
 	[0xc0] = RM(D_BYTE | D_LOCK, XADD), [0xc1] = RM(D_LOCK, XADD),
 	[0xc2] = VI(PP_ALL, 0, U8, OTHER),
-	[0xc3] = RM(D_MEM, MOVNTI),
+	[0xc3] = V(PP_NP, D_MEM, MOVNTI),
 	[0xc4] = VI(PP_MMX, 0, U8, OTHER),
 	[0xc5] = VI(PP_MMX, D_REG, U8, OTHER),
 	[0xc6] = VI(PP_MMX, 0, U8, OTHER),

@@ -119,6 +119,17 @@ enum x86_emu_rc x86_emu_linear_rm(struct x86_emu *emu, unsigned int len,
 	return x86_emu_linear(emu, emu->insn.seg, ea, len, access, gva);
 }
 
+/* In 64-bit code a misaligned address is found before one that is not canonical. */
+enum x86_emu_rc x86_emu_linear_rm_aligned(struct x86_emu *emu, unsigned int len,
+					  enum x86_emu_access access, u64 *gva)
+{
+	enum x86_emu_rc rc = x86_emu_linear_rm(emu, len, access, gva);
+
+	if ((rc == X86_EMU_OK || emu->mode == X86_MODE_LONG) && (*gva & (len - 1)))
+		return x86_emu_raise(emu, X86_VECTOR_GP);
+	return rc;
+}
+
 /* ---- memory ---- */
 
 static unsigned int bytes_left_in_page(u64 gva)
@@ -166,20 +177,28 @@ enum x86_emu_rc x86_emu_write_back(struct x86_emu *emu, u64 gva, const void *val
 			       len - first);
 }
 
-/* Nothing is written when either of two pages refuses. */
-enum x86_emu_rc x86_emu_write(struct x86_emu *emu, u64 gva, const void *val, unsigned int len)
+enum x86_emu_rc x86_emu_probe_write(struct x86_emu *emu, u64 gva, unsigned int len)
 {
 	unsigned int first = bytes_left_in_page(gva);
 	enum x86_emu_rc rc;
 
-	if (likely(len <= first))
-		return emu->ops->write(emu, gva, val, len);
+	if (len <= first)
+		return emu->ops->probe_write(emu, gva, len);
 	rc = emu->ops->probe_write(emu, gva, first);
-	if (rc == X86_EMU_OK)
-		rc = emu->ops->probe_write(emu, add_linear(emu, gva, first), len - first);
 	if (rc != X86_EMU_OK)
 		return rc;
-	return x86_emu_write_back(emu, gva, val, len);
+	return emu->ops->probe_write(emu, add_linear(emu, gva, first), len - first);
+}
+
+/* Nothing is written when either of two pages refuses. */
+enum x86_emu_rc x86_emu_write(struct x86_emu *emu, u64 gva, const void *val, unsigned int len)
+{
+	enum x86_emu_rc rc;
+
+	if (likely(len <= bytes_left_in_page(gva)))
+		return emu->ops->write(emu, gva, val, len);
+	rc = x86_emu_probe_write(emu, gva, len);
+	return rc == X86_EMU_OK ? x86_emu_write_back(emu, gva, val, len) : rc;
 }
 
 /* ---- the ModRM.rm operand ---- */
@@ -260,7 +279,7 @@ enum x86_emu_rc x86_emu_fetch(struct x86_emu *emu)
 	u8 bytes[X86_MAX_INSN_BYTES];
 	unsigned int avail, have;
 	enum x86_emu_rc rc;
-	u64 gva;
+	u64 gva = 0;
 	int err;
 
 	if (!emu->ops->fetch)

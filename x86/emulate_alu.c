@@ -295,6 +295,9 @@ static enum x86_emu_rc multiply_divide(struct x86_emu *emu, unsigned int reg)
 		set_multiply_flags(emu, acc, bytes, is_signed);
 	} else if (!divide(&acc, val, bytes, is_signed)) {
 		return x86_emu_raise(emu, X86_VECTOR_DE);
+	} else {
+		x86_emu_set_flags(emu, X86_EFLAGS_PF | X86_EFLAGS_AF | X86_EFLAGS_ZF | X86_EFLAGS_SF,
+				  X86_EFLAGS_AF);
 	}
 	set_accumulator(emu, bytes, acc);
 	return x86_emu_retire(emu);

@@ -73,18 +73,21 @@ static unsigned int highest_bit(u64 val)
 	return fls64(val) - 1;
 }
 
-/* A zero operand sets ZF and leaves the destination as it is. */
+/* A zero operand sets ZF and leaves the destination as it is. Only ZF is defined. */
 static void bit_scan(struct x86_emu *emu, u64 val, bool reverse)
 {
 	const struct x86_insn *insn = &emu->insn;
+	u64 n = 0;
 
-	if (val)
-		x86_emu_set(emu, insn->reg, insn->op_bytes,
-			    reverse ? highest_bit(val) : lowest_bit(val));
-	x86_emu_set_flags(emu, X86_EFLAGS_ZF, val ? 0 : X86_EFLAGS_ZF);
+	if (val) {
+		n = reverse ? highest_bit(val) : lowest_bit(val);
+		x86_emu_set(emu, insn->reg, insn->op_bytes, n);
+	}
+	x86_emu_set_flags(emu, X86_EFLAGS_ARITH, (x86_flags_szp(n, 8) & X86_EFLAGS_PF) |
+			  (val ? 0 : X86_EFLAGS_ZF));
 }
 
-/* A zero operand sets CF and counts all bits; ZF is that of the result. */
+/* A zero operand sets CF and counts all bits; ZF is that of the result. OF does not change. */
 static void bit_count(struct x86_emu *emu, u64 val, bool leading)
 {
 	const struct x86_insn *insn = &emu->insn;
@@ -93,7 +96,7 @@ static void bit_count(struct x86_emu *emu, u64 val, bool leading)
 	if (val)
 		count = leading ? count - 1 - highest_bit(val) : lowest_bit(val);
 	x86_emu_set(emu, insn->reg, insn->op_bytes, count);
-	x86_emu_set_flags(emu, X86_EFLAGS_CF | X86_EFLAGS_ZF,
+	x86_emu_set_flags(emu, X86_EFLAGS_ARITH & ~X86_EFLAGS_OF,
 			  (val ? 0 : X86_EFLAGS_CF) | (count ? 0 : X86_EFLAGS_ZF));
 }
 
@@ -128,8 +131,7 @@ enum x86_emu_rc x86_emu_bitscan(struct x86_emu *emu)
 /* Flags of ANDN and BLSx: of a logical operation, with CF given. */
 static void set_bmi_flags(struct x86_emu *emu, u64 val, bool carry)
 {
-	x86_emu_set_flags(emu, X86_EFLAGS_CF | X86_EFLAGS_ZF | X86_EFLAGS_SF | X86_EFLAGS_OF,
-			  (x86_flags_szp(val, emu->insn.op_bytes) & ~X86_EFLAGS_PF) |
+	x86_emu_set_flags(emu, X86_EFLAGS_ARITH, x86_flags_szp(val, emu->insn.op_bytes) |
 			  (carry ? X86_EFLAGS_CF : 0));
 }
 
@@ -211,8 +213,9 @@ static u64 bmi_f7(struct x86_emu *emu, u64 src, u64 vvvv)
 	val = start < 64 ? src >> start : 0;
 	if (len < 64)
 		val &= BIT_ULL(len) - 1;
-	x86_emu_set_flags(emu, X86_EFLAGS_CF | X86_EFLAGS_ZF | X86_EFLAGS_OF,
-			  val ? 0 : X86_EFLAGS_ZF);
+	val &= x86_mask(bytes);
+	x86_emu_set_flags(emu, X86_EFLAGS_ARITH, X86_EFLAGS_AF |
+			  (x86_flags_szp(val, bytes) & ~(u64)X86_EFLAGS_SF));
 	return val;
 }
 

@@ -85,12 +85,16 @@ enum x86_emu_rc x86_emu_linear(struct x86_emu *emu, unsigned int seg, u64 ea, un
 /* The same for the memory operand of the instruction. */
 enum x86_emu_rc x86_emu_linear_rm(struct x86_emu *emu, unsigned int len,
 				  enum x86_emu_access access, u64 *gva);
+/* The same where a misaligned address is #GP(0). */
+enum x86_emu_rc x86_emu_linear_rm_aligned(struct x86_emu *emu, unsigned int len,
+					  enum x86_emu_access access, u64 *gva);
 u64 x86_emu_next_rip(const struct x86_emu *emu);
 
 /* Memory by linear address, across a page boundary if need be. */
 enum x86_emu_rc x86_emu_read(struct x86_emu *emu, u64 gva, void *val, unsigned int len,
 			     enum x86_emu_access access);
 enum x86_emu_rc x86_emu_write(struct x86_emu *emu, u64 gva, const void *val, unsigned int len);
+enum x86_emu_rc x86_emu_probe_write(struct x86_emu *emu, u64 gva, unsigned int len);
 /* After a read with X86_EMU_READ_FOR_WRITE of the same bytes: permissions are known. */
 enum x86_emu_rc x86_emu_write_back(struct x86_emu *emu, u64 gva, const void *val, unsigned int len);
 bool x86_emu_crosses_page(u64 gva, unsigned int len);

@@ -65,7 +65,7 @@ enum x86_emu_rc x86_emu_mov_from_seg(struct x86_emu *emu)
 		     emu->seg[(insn->modrm >> 3) & 7].selector);
 }
 
-/* MOVZX, MOVSX, MOVSXD. */
+/* MOVZX, MOVSX; MOVSXD, whose source has 32 bits whatever the operand size. */
 enum x86_emu_rc x86_emu_mov_extend(struct x86_emu *emu)
 {
 	const struct x86_insn *insn = &emu->insn;
@@ -75,7 +75,7 @@ enum x86_emu_rc x86_emu_mov_extend(struct x86_emu *emu)
 	u64 val;
 
 	if (insn->op == X86_OP_MOVSXD)
-		bytes = min_t(unsigned int, insn->op_bytes, 4);
+		bytes = 4;
 	rc = x86_emu_read_rm(emu, &rm, bytes, X86_EMU_READ, &val);
 	if (rc != X86_EMU_OK)
 		return rc;
@@ -87,10 +87,8 @@ enum x86_emu_rc x86_emu_mov_extend(struct x86_emu *emu)
 
 enum x86_emu_rc x86_emu_movnti(struct x86_emu *emu)
 {
-	unsigned int bytes = max_t(unsigned int, emu->insn.op_bytes, 4);
+	unsigned int bytes = emu->insn.op_bytes;
 
-	if (emu->insn.pp != X86_PP_NONE)
-		return X86_EMU_UNHANDLED;
 	return store(emu, bytes, x86_emu_get(emu, emu->insn.reg, bytes));
 }
 
@@ -200,7 +198,10 @@ enum x86_emu_rc x86_emu_xadd(struct x86_emu *emu)
 	return x86_emu_retire(emu);
 }
 
-/* The destination gets a write cycle whether or not the comparison succeeded. */
+/*
+ * Memory gets a write cycle whether or not the comparison succeeded; a register stays as it is,
+ * upper half included, when it did not.
+ */
 enum x86_emu_rc x86_emu_cmpxchg(struct x86_emu *emu)
 {
 	const struct x86_insn *insn = &emu->insn;
@@ -213,7 +214,10 @@ enum x86_emu_rc x86_emu_cmpxchg(struct x86_emu *emu)
 	if (rc != X86_EMU_OK)
 		return rc;
 	flags = x86_flags_sub(expected, val, 0, bytes, &diff);
-	rc = x86_emu_update_rm(emu, &rm, diff ? val : x86_emu_get(emu, insn->reg, bytes));
+	if (!diff)
+		rc = x86_emu_update_rm(emu, &rm, x86_emu_get(emu, insn->reg, bytes));
+	else if (insn->has_mem)
+		rc = x86_emu_update_rm(emu, &rm, val);
 	if (rc != X86_EMU_OK)
 		return rc;
 	if (diff)
@@ -234,11 +238,10 @@ enum x86_emu_rc x86_emu_cmpxchg_wide(struct x86_emu *emu)
 	bool equal;
 	u64 gva;
 
-	rc = x86_emu_linear_rm(emu, len, X86_EMU_READ_FOR_WRITE, &gva);
+	rc = len == 16 ? x86_emu_linear_rm_aligned(emu, len, X86_EMU_READ_FOR_WRITE, &gva) :
+			 x86_emu_linear_rm(emu, len, X86_EMU_READ_FOR_WRITE, &gva);
 	if (rc != X86_EMU_OK)
 		return rc;
-	if (len == 16 && (gva & 15))
-		return x86_emu_raise(emu, X86_VECTOR_GP);
 	if (insn->lock && x86_emu_crosses_page(gva, len))
 		return X86_EMU_UNHANDLED;
 	rc = x86_emu_read(emu, gva, mem, len, X86_EMU_READ_FOR_WRITE);

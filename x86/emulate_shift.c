@@ -20,6 +20,12 @@ static u64 flags_right(u64 val, bool carry, unsigned int bytes)
 	       (x86_msb(val ^ (val << 1), bytes) ? X86_EFLAGS_OF : 0);
 }
 
+/* AF is undefined; Zen sets it. */
+static u64 flags_result(u64 val, unsigned int bytes)
+{
+	return x86_flags_szp(val, bytes) | X86_EFLAGS_AF;
+}
+
 static u64 rotate(unsigned int op, u64 *v, unsigned int count, unsigned int bytes)
 {
 	unsigned int bits = 8 * bytes, left;
@@ -55,7 +61,7 @@ static u64 do_shift_left(u64 *v, unsigned int count, unsigned int bytes)
 	u64 flags = flags_left(val, x86_msb(before_last, bytes), bytes);
 
 	*v = val;
-	return flags | x86_flags_szp(val, bytes);
+	return flags | flags_result(val, bytes);
 }
 
 static u64 do_shift_right(u64 *v, unsigned int count, unsigned int bytes, bool arithmetic)
@@ -67,7 +73,7 @@ static u64 do_shift_right(u64 *v, unsigned int count, unsigned int bytes, bool a
 	u64 flags = flags_right(val, before_last & 1, bytes);
 
 	*v = val;
-	return flags | x86_flags_szp(val, bytes);
+	return flags | flags_result(val, bytes);
 }
 
 /* c0 c1 d0 .. d3 */
@@ -107,7 +113,7 @@ enum x86_emu_rc x86_emu_shift(struct x86_emu *emu)
 
 /*
  * SHLD (a4 a5) and SHRD (ac ad). With 16-bit operands and a count above 16 the
- * result is undefined; here, as on Zen, it is that of the operand pair repeated.
+ * result is undefined; on Zen the source goes round and CF is clear.
  */
 static u64 shift_double(bool right, u64 *v, u64 fill, unsigned int count, unsigned int bytes)
 {
@@ -116,21 +122,23 @@ static u64 shift_double(bool right, u64 *v, u64 fill, unsigned int count, unsign
 	bool carry;
 
 	if (count > bits) {
-		u64 repeated = *v;
-
-		*v = fill;
-		return shift_double(right, v, repeated, count - bits, bytes);
+		count -= bits;
+		*v = right ? fill >> count | fill << (bits - count) :
+			     fill << count | fill >> (bits - count);
+		*v &= x86_mask(bytes);
+		return flags_result(*v, bytes) | (right ? flags_right(*v, false, bytes) : 0);
 	}
 	if (right) {
 		carry = (*v >> (count - 1)) & 1;
-		*v = (count < bits ? *v >> count : 0) | (fill << (bits - count));
+		*v = *v >> count | (fill << (bits - count) & x86_mask(bytes));
+		flags = flags_right(*v, carry, bytes);
 	} else {
 		carry = (*v >> (bits - count)) & 1;
-		*v = (count < bits ? *v << count : 0) | (fill >> (bits - count));
+		*v = (*v << count) & x86_mask(bytes);
+		flags = flags_left(*v, carry, bytes);
+		*v |= fill >> (bits - count);
 	}
-	*v &= x86_mask(bytes);
-	flags = right ? flags_right(*v, carry, bytes) : flags_left(*v, carry, bytes);
-	return flags | x86_flags_szp(*v, bytes);
+	return flags | flags_result(*v, bytes);
 }
 
 enum x86_emu_rc x86_emu_shift_double(struct x86_emu *emu)

@@ -19,14 +19,21 @@ static void move_stack(struct x86_emu *emu, s64 by)
 	x86_emu_set(emu, X86_RSP, stack_bytes(emu), emu->regs->gpr[X86_RSP] + by);
 }
 
-static enum x86_emu_rc push(struct x86_emu *emu, u64 val)
+static enum x86_emu_rc linear_push(struct x86_emu *emu, u64 *gva)
 {
 	unsigned int bytes = emu->insn.op_bytes;
 	u64 sp = (emu->regs->gpr[X86_RSP] - bytes) & x86_mask(stack_bytes(emu));
+
+	return x86_emu_linear(emu, X86_SEG_SS, sp, bytes, X86_EMU_WRITE, gva);
+}
+
+static enum x86_emu_rc push(struct x86_emu *emu, u64 val)
+{
+	unsigned int bytes = emu->insn.op_bytes;
 	enum x86_emu_rc rc;
 	u64 gva;
 
-	rc = x86_emu_linear(emu, X86_SEG_SS, sp, bytes, X86_EMU_WRITE, &gva);
+	rc = linear_push(emu, &gva);
 	if (rc == X86_EMU_OK)
 		rc = x86_emu_write(emu, gva, &val, bytes);
 	if (rc == X86_EMU_OK)
@@ -127,7 +134,7 @@ static enum x86_emu_rc read_target(struct x86_emu *emu, u64 *rip)
 		rc = x86_emu_read_rm(emu, &rm, insn->op_bytes, X86_EMU_READ, rip);
 	else
 		*rip = x86_emu_next_rip(emu) + insn->imm;
-	return rc == X86_EMU_OK ? check_target(emu, rip) : rc;
+	return rc;
 }
 
 enum x86_emu_rc x86_emu_jmp(struct x86_emu *emu)
@@ -136,16 +143,25 @@ enum x86_emu_rc x86_emu_jmp(struct x86_emu *emu)
 	u64 rip;
 
 	rc = read_target(emu, &rip);
+	if (rc == X86_EMU_OK)
+		rc = check_target(emu, &rip);
 	return rc == X86_EMU_OK ? x86_emu_retire_at(emu, rip) : rc;
 }
 
+/* A stack that cannot be written comes before a bad target. */
 enum x86_emu_rc x86_emu_call(struct x86_emu *emu)
 {
 	u64 next = x86_emu_next_rip(emu);
 	enum x86_emu_rc rc;
-	u64 rip;
+	u64 rip, gva;
 
 	rc = read_target(emu, &rip);
+	if (rc == X86_EMU_OK)
+		rc = linear_push(emu, &gva);
+	if (rc == X86_EMU_OK)
+		rc = x86_emu_probe_write(emu, gva, emu->insn.op_bytes);
+	if (rc == X86_EMU_OK)
+		rc = check_target(emu, &rip);
 	if (rc == X86_EMU_OK)
 		rc = push(emu, next);
 	return rc == X86_EMU_OK ? x86_emu_retire_at(emu, rip) : rc;
@@ -199,6 +215,8 @@ enum x86_emu_rc x86_emu_jcc(struct x86_emu *emu)
 			  x86_emu_condition(emu->regs->rflags, insn->opcode);
 	if (taken)
 		rc = read_target(emu, &rip);
+	if (rc == X86_EMU_OK && taken)
+		rc = check_target(emu, &rip);
 	if (rc != X86_EMU_OK)
 		return rc;
 	if (is_loop && insn->opcode != 0xe3)

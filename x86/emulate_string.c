@@ -227,21 +227,6 @@ static u32 batch_size(struct x86_emu *emu, unsigned int seg, u64 ea, u64 gva,
 }
 
 /* The destination is known to be writable before the port is read. */
-static enum x86_emu_rc probe_destination(struct x86_emu *emu, u64 gva, unsigned int len)
-{
-	unsigned int first = PAGE_SIZE - (gva & ~PAGE_MASK);
-	enum x86_emu_rc rc;
-
-	if (len <= first)
-		return emu->ops->probe_write(emu, gva, len);
-	rc = emu->ops->probe_write(emu, gva, first);
-	if (rc != X86_EMU_OK)
-		return rc;
-	gva += first;
-	return emu->ops->probe_write(emu, emu->mode == X86_MODE_LONG ? gva : (u32)gva,
-				     len - first);
-}
-
 static enum x86_emu_rc step_ins(struct x86_emu *emu, u64 max, u32 *nr)
 {
 	unsigned int bytes = emu->insn.op_bytes;
@@ -257,7 +242,7 @@ static enum x86_emu_rc step_ins(struct x86_emu *emu, u64 max, u32 *nr)
 	*nr = batch_size(emu, X86_SEG_ES, get_index(emu, X86_RDI), gva, X86_EMU_WRITE, max);
 	if (*nr > 1)
 		buf = emu->io_buf;
-	rc = probe_destination(emu, gva, *nr * bytes);
+	rc = x86_emu_probe_write(emu, gva, *nr * bytes);
 	if (rc == X86_EMU_OK)
 		rc = emu->ops->pio_in(emu, port, bytes, *nr, buf);
 	if (rc == X86_EMU_OK)

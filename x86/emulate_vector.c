@@ -125,12 +125,10 @@ static enum x86_emu_rc check_state(struct x86_emu *emu, const struct vector_move
 static enum x86_emu_rc linear_operand(struct x86_emu *emu, const struct vector_move *m,
 				      unsigned int len, u64 *gva)
 {
-	enum x86_emu_rc rc;
+	enum x86_emu_access access = m->store ? X86_EMU_WRITE : X86_EMU_READ;
 
-	rc = x86_emu_linear_rm(emu, len, m->store ? X86_EMU_WRITE : X86_EMU_READ, gva);
-	if (rc == X86_EMU_OK && m->aligned && (*gva & (len - 1)))
-		return x86_emu_raise(emu, X86_VECTOR_GP);
-	return rc;
+	return m->aligned ? x86_emu_linear_rm_aligned(emu, len, access, gva) :
+			    x86_emu_linear_rm(emu, len, access, gva);
 }
 
 static enum x86_emu_rc load(struct x86_emu *emu, const struct vector_move *m, unsigned int len,
