@@ -30,3 +30,21 @@ $(foreach v,$(KVERS),$(eval $(call kmod_rules,$(v))))
 
 .PHONY: modules
 modules: $(foreach v,$(KVERS),modules-$(v))
+
+# Pure code for user space, with sanitizers, for tests and fuzzers: the object of
+# mmu/walk.c is build/pure/mmu/walk.o. build/tsan/ has the same for the thread sanitizer.
+PURE_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -Ikapi/user -I. -fno-omit-frame-pointer
+PURE_ASAN   := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+$(BUILD)/pure/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PURE_CFLAGS) $(PURE_ASAN) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tsan/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PURE_CFLAGS) -fsanitize=thread -MMD -MP -c -o $@ $<
+
+# Without sanitizers, to see which symbols pure code needs.
+$(BUILD)/plain/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(PURE_CFLAGS) -fno-pie -MMD -MP -c -o $@ $<

@@ -214,7 +214,8 @@ struct mmu_vcpu {
 
 /*
  * A VM's tables: allocates the root. Sleeps. 0 or -ENOMEM, -EINVAL (config).
- * fini: no vCPU and no host event may be in progress; everything is freed.
+ * fini: no vCPU is left and no host event comes any more; everything is freed. An
+ * mmu_invalidate_begin whose end never comes is fine.
  */
 int mmu_vm_init(struct mmu_vm *vm, const struct mmu_vm_config *config);
 void mmu_vm_fini(struct mmu_vm *vm);

@@ -88,7 +88,7 @@ static enum map_result install(struct mmu_vm *vm, const struct spot *s, int leve
 	/* The rights were answered for this size, not for a larger leaf. */
 	if (s->level != level)
 		return IN_THE_WAY;
-	leaf |= old & (fmt->accessed | fmt->dirty);
+	/* A read-only leaf has no dirty bit to keep, and the new one is accessed. */
 	return try_cmpxchg64(s->slot, &old, leaf) ? UPGRADED : LOST;
 }
 
@@ -300,11 +300,13 @@ static bool nested_log_start(struct mmu_vm *vm, gfn_t *start, gfn_t end)
 				*start = it.gfn;
 				return true;
 			}
-		} else if (it.level > 1) {
-			mmu_unlink(vm, &it);
-		} else if (mmu_clear_bits(it.slot, vm->fmt->dirty) & vm->fmt->dirty) {
-			vm->flush_due = true;
+			continue;
 		}
+		/* What was written before the log started is not for the log: also not when it goes. */
+		if (mmu_clear_bits(it.slot, vm->fmt->dirty) & vm->fmt->dirty)
+			vm->flush_due = true;
+		if (it.level > 1)
+			mmu_unlink(vm, &it);
 	}
 	return false;
 }

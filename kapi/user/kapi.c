@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#define _GNU_SOURCE
 /*
  * The user-space side of the seam: a counting allocator that can refuse, pages
  * with machine addresses, locks that know their holder, warnings that count.
@@ -26,7 +27,8 @@
 
 static unsigned long allocs, live, fail_at, warnings;
 static bool failed, quiet;
-static bool (*resched_fn)(void);
+static bool (*resched_ask)(void);
+static void (*resched_others)(void);
 
 static pthread_mutex_t arena_lock = PTHREAD_MUTEX_INITIALIZER;
 static char *arena;
@@ -65,14 +67,21 @@ void kapi_warn_quiet(bool on)
 	quiet = on;
 }
 
-void kapi_set_resched(bool (*fn)(void))
+void kapi_set_resched(bool (*ask)(void), void (*others)(void))
 {
-	resched_fn = fn;
+	resched_ask = ask;
+	resched_others = others;
 }
 
 bool need_resched(void)
 {
-	return resched_fn && resched_fn();
+	return resched_ask && resched_ask();
+}
+
+void cond_resched(void)
+{
+	if (resched_others)
+		resched_others();
 }
 
 void kapi_might_sleep(const char *file, int line)
@@ -243,7 +252,12 @@ bool kapi_spin_held(const spinlock_t *l)
 
 void rwlock_init(rwlock_t *l)
 {
-	pthread_rwlock_init(&l->l, NULL);
+	pthread_rwlockattr_t attr;
+
+	/* As the kernel's: a waiting writer keeps new readers out. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&l->l, &attr);
 	l->readers = l->writer = 0;
 }
 

@@ -373,7 +373,7 @@ void write_unlock(rwlock_t *l);
 /* Whether to let others in: never, unless a test says so (kapi_test.h). */
 bool need_resched(void);
 static inline bool rwlock_needbreak(rwlock_t *l) { return false; }
-#define cond_resched()		((void)0)
+void cond_resched(void);	/* no lock held: a test may do other things here */
 #define might_sleep()		kapi_might_sleep(__FILE__, __LINE__)
 void kapi_might_sleep(const char *file, int line);
 

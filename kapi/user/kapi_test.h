@@ -20,7 +20,10 @@ unsigned long kapi_live(void);
 unsigned long kapi_warnings(void);
 void kapi_warn_quiet(bool quiet);
 
-/* What need_resched() answers; NULL: false. Called with the caller's locks held. */
-void kapi_set_resched(bool (*fn)(void));
+/*
+ * ask: what need_resched() answers, called with the caller's locks held; NULL:
+ * false. others: what happens in cond_resched(), where no lock is held; may be NULL.
+ */
+void kapi_set_resched(bool (*ask)(void), void (*others)(void));
 
 #endif

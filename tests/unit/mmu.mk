@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of mmu/ and kapi/, and checks of all pure code. The objects are built by
+# the rules in kapi/modules.mk.
+
+MMU_SRC   := $(wildcard mmu/*.c) $(wildcard kapi/user/*.c)
+MMU_MODEL := tests/model/nested_machine.c tests/model/guest_walk.c
+MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_walk prop/mmu_threads oom/mmu
+
+TEST_PROGRAMS += $(MMU_TESTS:%=$(BUILD)/tests/%) $(BUILD)/tests/prop/mmu_threads_tsan
+
+MMU_OBJ      := $(MMU_SRC:%.c=$(BUILD)/pure/%.o) $(MMU_MODEL:%.c=$(BUILD)/pure/%.o)
+MMU_TSAN_OBJ := $(MMU_SRC:%.c=$(BUILD)/tsan/%.o)
+
+$(MMU_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MMU_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(PURE_ASAN) -o $@ $^ -lcmocka -lpthread
+
+$(BUILD)/tests/prop/mmu_threads_tsan: $(BUILD)/tsan/tests/prop/mmu_threads.o $(MMU_TSAN_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -fsanitize=thread -o $@ $^ -lpthread
+
+# What pure code needs from outside, for tests/unit/run-pure-symbols.
+PURE_PLAIN := $(patsubst %.c,$(BUILD)/plain/%.o,$(wildcard mmu/*.c x86/*.c mem/*.c))
+TEST_NEEDS += $(BUILD)/plain/pure.o
+
+$(BUILD)/plain/pure.o: $(PURE_PLAIN)
+	$(LD) -r -o $@ $^
+
+-include $(MMU_OBJ:.o=.d) $(MMU_TSAN_OBJ:.o=.d) $(PURE_PLAIN:.o=.d)
+-include $(MMU_TESTS:%=$(BUILD)/pure/tests/%.d) $(BUILD)/tsan/tests/prop/mmu_threads.d
