@@ -9,6 +9,7 @@
  *      LME=1, PG 0 -> 1   needs CR4.PAE and a CS without L; sets LMA
  *             PG 1 -> 0   not from 64-bit code, not with PCIDE; clears LMA
  */
+#include <asm/processor.h>
 #include "kvm/slots.h"
 #include "kvm/state.h"
 #include "mmu/walk.h"
@@ -30,7 +31,8 @@
 
 #define PCID_MASK	0xfffULL
 #define PCID_NOFLUSH	BIT_ULL(63)
-#define PDPTE_RESERVED	0x1e6ULL
+#define PDPTE_RESERVED	0x1c6ULL
+#define PDPTE_ACCESSED	BIT_ULL(5)
 
 bool pn_cr0_is_valid(u64 cr0)
 {
@@ -42,7 +44,7 @@ bool pn_cr0_is_valid(u64 cr0)
 }
 
 /* PAE paging outside long mode: four entries are read when CR3 is loaded (5.2.3). */
-static bool uses_pdptrs(u64 cr0, u64 cr4, u64 efer)
+bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer)
 {
 	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & X86_EFER_LMA);
 }
@@ -55,10 +57,12 @@ bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3)
 
 	if (pn_guest_read(vcpu, cr3 & 0xffffffe0, entry, sizeof(entry), false))
 		return false;
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < 4; i++) {
 		if ((entry[i] & 1) && (entry[i] & reserved))
 			return false;
-	memcpy(vcpu->pdptrs, entry, sizeof(entry));
+		/* Reserved as well, but emulated processors set it as in every entry. */
+		vcpu->pdptrs[i] = entry[i] & ~PDPTE_ACCESSED;
+	}
 	return true;
 }
 
@@ -94,7 +98,7 @@ int pn_set_cr0(struct pn_vcpu *vcpu, u64 val)
 			return 1;
 		efer &= ~X86_EFER_LMA;
 	}
-	if ((changed & CR0_PDPTR) && uses_pdptrs(val, vcpu->cr4, efer) &&
+	if ((changed & CR0_PDPTR) && pn_uses_pdptrs(val, vcpu->cr4, efer) &&
 	    !pn_load_pdptrs(vcpu, vcpu->cr3))
 		return 1;
 	vcpu->cr0 = val;
@@ -109,7 +113,7 @@ int pn_set_cr3(struct pn_vcpu *vcpu, u64 val)
 		val &= ~PCID_NOFLUSH;	/* keeping entries is allowed, not demanded */
 	if (val >> vcpu->maxphyaddr)
 		return 1;
-	if (uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && !pn_load_pdptrs(vcpu, val))
+	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && !pn_load_pdptrs(vcpu, val))
 		return 1;
 	vcpu->cr3 = val;
 	commit(vcpu, true);
@@ -128,7 +132,7 @@ int pn_set_cr4(struct pn_vcpu *vcpu, u64 val)
 		if (!pn_is_long_mode(vcpu) || (vcpu->cr3 & PCID_MASK))
 			return 1;
 	}
-	if ((changed & CR4_PDPTR) && uses_pdptrs(vcpu->cr0, val, vcpu->efer) &&
+	if ((changed & CR4_PDPTR) && pn_uses_pdptrs(vcpu->cr0, val, vcpu->efer) &&
 	    !pn_load_pdptrs(vcpu, vcpu->cr3))
 		return 1;
 	vcpu->cr4 = val;
@@ -176,6 +180,14 @@ int pn_set_xcr0(struct pn_vcpu *vcpu, u64 val)
 
 void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env)
 {
+	/*
+	 * With nested paging the hardware reads the top entries of PAE from memory each
+	 * time (15.25.10), so what was loaded earlier does not count. If they are
+	 * not good the walk finds out by itself.
+	 */
+	bool pdptrs = pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) &&
+		      pn_load_pdptrs(vcpu, vcpu->cr3);
+
 	*env = (struct mmu_walk_env) {
 		.vcpu = &vcpu->mmu,
 		.cr0 = vcpu->cr0,
@@ -186,7 +198,7 @@ void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env)
 		.pkru = vcpu->fpu.pkru,
 		.maxphyaddr = vcpu->maxphyaddr,
 		.pages_1g = vcpu->has_gbpages,
-		/* With nested paging the hardware reads them from memory each time (15.25.10). */
-		.pdptrs = NULL,
+		.amd = boot_cpu_data.x86_vendor != X86_VENDOR_INTEL,
+		.pdptrs = pdptrs ? vcpu->pdptrs : NULL,
 	};
 }

@@ -204,11 +204,6 @@ static int sregs_set_common(struct pn_vcpu *vcpu, const struct kvm_sregs *s)
 	return 0;
 }
 
-static bool is_pae_paging(u64 cr0, u64 cr4, u64 efer)
-{
-	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & X86_EFER_LMA);
-}
-
 static void sregs_get(struct pn_vcpu *vcpu, struct kvm_sregs *s)
 {
 	memset(s, 0, sizeof(*s));
@@ -224,7 +219,7 @@ static int sregs_set(struct pn_vcpu *vcpu, const struct kvm_sregs *s)
 
 	if (r)
 		return r;
-	if (is_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer))
+	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer))
 		pn_load_pdptrs(vcpu, vcpu->cr3);
 	for (i = 0; i < ARRAY_SIZE(s->interrupt_bitmap); i++) {
 		if (!s->interrupt_bitmap[i])
@@ -265,7 +260,7 @@ long pn_vcpu_get_sregs2(struct pn_vcpu *vcpu, void __user *argp)
 	union sregs_any s = {};
 
 	sregs_get_common(vcpu, &s.old);
-	if (is_pae_paging(vcpu->cr0, vcpu->cr4, vcpu->efer)) {
+	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer)) {
 		/* The hardware reads them from memory; what was loaded last may be old. */
 		pn_load_pdptrs(vcpu, vcpu->cr3);
 		memcpy(s.new.pdptrs, vcpu->pdptrs, sizeof(s.new.pdptrs));
@@ -283,7 +278,7 @@ long pn_vcpu_set_sregs2(struct pn_vcpu *vcpu, void __user *argp)
 	if (copy_from_user(&s.new, argp, sizeof(s.new)))
 		return -EFAULT;
 	given = s.new.flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
-	pae = is_pae_paging(s.new.cr0, s.new.cr4, s.new.efer);
+	pae = pn_uses_pdptrs(s.new.cr0, s.new.cr4, s.new.efer);
 	if ((s.new.flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID) || (given && !pae))
 		return -EINVAL;
 	r = sregs_set_common(vcpu, &s.old);

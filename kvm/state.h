@@ -18,6 +18,7 @@ void pn_host_cpuid(const struct x86_cpuid_host *host, u32 function, u32 index,
 
 /* ---- cr.c ---- */
 bool pn_cr0_is_valid(u64 cr0);
+bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer);	/* PAE paging outside long mode */
 /* Read the four top entries of PAE paging into vcpu->pdptrs. False: not there, or reserved bits. */
 bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3);
 
