@@ -45,6 +45,7 @@ static const u16 pn_caps[] = {
 	KVM_CAP_DISABLE_QUIRKS,
 };
 
+#define PN_MAX_IRQ_ROUTES	4096	/* as the stock module */
 #define PN_VALID_QUIRKS	KVM_X86_QUIRK_OUT_7E_INC_RIP
 
 static long pn_cap_value(struct pn_vm *vm, unsigned long cap)
@@ -70,6 +71,12 @@ static long pn_cap_value(struct pn_vm *vm, unsigned long cap)
 		return PN_NR_MCE_BANKS;
 	case KVM_CAP_XSAVE2:
 		return max_t(unsigned int, pn_fpu_size, sizeof(struct kvm_xsave));
+	case KVM_CAP_IRQ_ROUTING:
+		/*
+		 * QEMU does not start without. As in the stock module, routes can be set
+		 * once there is a controller in the kernel to route to.
+		 */
+		return PN_MAX_IRQ_ROUTES;
 	case KVM_CAP_SET_GUEST_DEBUG2:
 		return PN_GUESTDBG_VALID;
 	case KVM_CAP_DISABLE_QUIRKS2:

@@ -283,6 +283,8 @@ static long pn_vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 		return pn_vm_set_tsc_khz(vm, arg);
 	case KVM_GET_TSC_KHZ:
 		return READ_ONCE(vm->default_tsc_khz);
+	case KVM_SET_GSI_ROUTING:
+		return -EINVAL;		/* no controller to route to */
 	case KVM_GET_STATS_FD:
 		return pn_vm_stats_fd(vm);
 	default:
