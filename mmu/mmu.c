@@ -75,6 +75,8 @@ int mmu_vcpu_topup(struct mmu_vcpu *vcpu)
 {
 	struct mmu_cache *cache = &vcpu->cache;
 
+	if (likely(mmu_cache_enough(vcpu)))
+		return 0;
 	might_sleep();
 	while (cache->nr < MMU_CACHE_MAX) {
 		struct mmu_table *table = mmu_table_new();

@@ -247,8 +247,9 @@ enum mmu_verdict {
 #define MMU_ATOMIC	BIT(0)	/* preemption may be off; interrupts must be on */
 
 /*
- * Fill the vCPU's cache of table pages. Sleeps. 0 or -ENOMEM. Calling it before
- * preemption goes off lets mmu_fault(MMU_ATOMIC) do without MMU_SLEEP.
+ * Fill the vCPU's cache of table pages if one fault might use it up. Sleeps. 0 or -ENOMEM.
+ * Calling it before preemption goes off lets mmu_fault(MMU_ATOMIC) do without
+ * MMU_SLEEP most of the time.
  */
 int mmu_vcpu_topup(struct mmu_vcpu *vcpu);
 
