@@ -67,7 +67,9 @@ static void memory_gone(void)
 	RUNS_TO(v, KVM_EXIT_HLT, "guest runs");
 	munmap(ram, v->ram_size);
 	ret = vmm_run(v, 0);
-	tap_ok(ret == -1 && errno == EFAULT, "KVM_RUN without memory gives EFAULT (%d, errno %d, exit %u)", ret,
+	/* With shadow tables the walk of the guest's own tables fails first: a triple fault. */
+	tap_ok((ret == -1 && errno == EFAULT) ||
+	       (!ret && vmm_engine_mode("shadow") && v->run[0]->exit_reason == KVM_EXIT_SHUTDOWN), "KVM_RUN without memory gives EFAULT (%d, errno %d, exit %u)", ret,
 	       ret ? errno : 0, v->run[0]->exit_reason);
 	v->ram = mmap(ram, v->ram_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	vmm_free(v);
