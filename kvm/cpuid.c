@@ -9,6 +9,7 @@
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/cpufeature.h>
 #include <asm/processor.h>
 #include "kvm/state.h"
 #include "x86/msr.h"
@@ -35,11 +36,24 @@ void pn_host_cpuid(const struct x86_cpuid_host *host, u32 function, u32 index,
 	cpuid_count(function, index, &out->eax, &out->ebx, &out->ecx, &out->edx);
 }
 
+/* What the kernel knows of the processor that CPUID may not say: leaf 8000_0021h EAX. */
+static u32 known_properties(void)
+{
+	u32 bits = 0;
+
+	if (boot_cpu_has(X86_FEATURE_LFENCE_RDTSC))
+		bits |= BIT(2);
+	if (!boot_cpu_has_bug(X86_BUG_NULL_SEG))
+		bits |= BIT(6);
+	return bits;
+}
+
 int pn_cpuid_init(void)
 {
 	struct x86_cpuid_host host = {
 		.cpuid = pn_host_cpuid,
 		.xcr0 = pn_host_xcr0,
+		.known_80000021 = known_properties(),
 		.pv_features = PV_CLOCKSOURCE | PV_NOP_IO_DELAY | PV_CLOCKSOURCE2 |
 			       PV_CLOCKSOURCE_STABLE,
 	};

@@ -25,21 +25,28 @@
 #define MC_VECTOR		18
 
 
+#define DEBUGCTL_DEFINED	GENMASK_ULL(5, 0)	/* LBR BTF PB0-3 */
 #define SPEC_CTRL_VALID	(BIT_ULL(0) | BIT_ULL(1) | BIT_ULL(2) | BIT_ULL(7))	/* IBRS STIBP SSBD PSFD */
 
 /* Immunities that can be told to a guest (Intel SDM vol. 4, IA32_ARCH_CAPABILITIES). */
+static const struct { u16 bug; u64 capability; } immunities[] = {
+	{ X86_BUG_CPU_MELTDOWN, ARCH_CAP_RDCL_NO },
+	{ X86_BUG_SPEC_STORE_BYPASS, ARCH_CAP_SSB_NO },
+	{ X86_BUG_MDS, ARCH_CAP_MDS_NO },
+	{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
+	{ X86_BUG_RFDS, ARCH_CAP_RFDS_NO },
+	{ X86_BUG_ITS, ARCH_CAP_ITS_NO },
+};
+
 static u64 arch_capabilities(void)
 {
-	u64 caps = ARCH_CAP_PSCHANGE_MC_NO;	/* our tables never split a large page for execution */
+	/* Large pages are not split for execution's sake, nor the L1 cache flushed. */
+	u64 caps = ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_SKIP_VMENTRY_L1DFLUSH;
+	int i;
 
-	if (!boot_cpu_has_bug(X86_BUG_CPU_MELTDOWN))
-		caps |= ARCH_CAP_RDCL_NO;
-	if (!boot_cpu_has_bug(X86_BUG_SPEC_STORE_BYPASS))
-		caps |= ARCH_CAP_SSB_NO;
-	if (!boot_cpu_has_bug(X86_BUG_MDS))
-		caps |= ARCH_CAP_MDS_NO;
-	if (!boot_cpu_has_bug(X86_BUG_TAA))
-		caps |= ARCH_CAP_TAA_NO;
+	for (i = 0; i < ARRAY_SIZE(immunities); i++)
+		if (!boot_cpu_has_bug(immunities[i].bug))
+			caps |= immunities[i].capability;
 	return caps;
 }
 
@@ -87,6 +94,7 @@ void pn_msr_reset(struct pn_vcpu *vcpu)
 	memset(vcpu->mtrr_fixed, 0, sizeof(vcpu->mtrr_fixed));
 	memset(vcpu->mtrr_var, 0, sizeof(vcpu->mtrr_var));
 	vcpu->spec_ctrl = vcpu->hwcr = vcpu->power_ctl = vcpu->tsc_aux = 0;
+	vcpu->debugctl = 0;
 }
 
 /* ---- single registers with rules ---- */
@@ -446,6 +454,9 @@ static int get_state(struct pn_vcpu *vcpu, u32 index, u64 *val, bool host)
 	case X86_MSR_PERF_CAPABILITIES:
 		*val = 0;
 		return !host;		/* CPUID never offers PDCM */
+	case X86_MSR_DEBUGCTL:
+		*val = vcpu->debugctl;
+		return 0;
 	case X86_MSR_PRED_CMD:
 	case X86_MSR_FLUSH_CMD:
 		return 1;		/* write only */
@@ -521,6 +532,12 @@ static int set_state(struct pn_vcpu *vcpu, u32 index, u64 val, bool host)
 		return val || (!host && !pn_cpuid_has(vcpu, X86_CPU_XSAVES));
 	case X86_MSR_PERF_CAPABILITIES:
 		return !host || val;
+	case X86_MSR_DEBUGCTL:
+		/* Kept, but neither last branches are recorded nor branches stepped. */
+		if (val & ~DEBUGCTL_DEFINED)
+			return 1;
+		vcpu->debugctl = val;
+		return 0;
 	}
 	if (!mtrr(vcpu, index))
 		return set_mce(vcpu, index, val, host);

@@ -122,7 +122,7 @@ struct pn_vcpu {
 	u64 misc_enable, arch_capabilities;
 	u64 mtrr_def_type, mtrr_fixed[11], mtrr_var[16];	/* var: base, mask pairs */
 	u64 mcg_cap, mcg_status, mcg_ctl, mce_banks[4 * PN_NR_MCE_BANKS];
-	u64 hwcr, de_cfg, ucode_rev, power_ctl, platform_info, osvw[2];
+	u64 debugctl, hwcr, de_cfg, ucode_rev, power_ctl, platform_info, osvw[2];
 	struct pn_fpu fpu;
 
 	/* Guest time: guest TSC = host TSC + tsc_offset. */

@@ -92,6 +92,7 @@ static const struct word_rule words[X86_NR_CPUID_WORDS] = {
 	[X86_CPUID_80000021_EAX] = {
 		.place = { 0x80000021, 0, 0 },
 		.offered = B(0) | B(2) | B(6),		/* NESTED_DATA_BP LFENCE NULL_SEL */
+		.forced = B(9),				/* no SMM_CTL register */
 	},
 };
 
@@ -209,6 +210,9 @@ u32 x86_cpuid_offered(const struct x86_cpuid_host *host, enum x86_cpuid_word wor
 {
 	const struct word_rule *rule = &words[word];
 	u32 bits = host_word(host, word);
+
+	if (word == X86_CPUID_80000021_EAX)
+		return ((bits | host->known_80000021) & rule->offered) | rule->forced;
 
 	if (word == X86_CPUID_7_0_EDX)
 		bits |= spec_ctrl_aliases(host);
@@ -482,6 +486,9 @@ int x86_cpuid_list(const struct x86_cpuid_host *host, struct x86_cpuid_entry *en
 	for (f = 0; f <= last && !l.full; f++)
 		add_basic(&l, f, last);
 	last = min(host_max(host, 0x80000000), EXTENDED_MAX);
+	/* Processors from before that leaf whose properties it names. */
+	if (last >= 0x8000001d && host->known_80000021)
+		last = max(last, 0x80000021U);
 	for (f = 0x80000000; f <= last && !l.full; f++)
 		add_extended(&l, f, last);
 	if (!l.full)

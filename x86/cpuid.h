@@ -106,6 +106,7 @@ struct x86_cpuid_host {
 	void (*cpuid)(const struct x86_cpuid_host *host, u32 function, u32 index,
 		      struct x86_cpuid_regs *out);
 	u64 xcr0;			/* 0: the host does not use XSAVE */
+	u32 known_80000021;		/* bits of leaf 8000_0021h EAX that hold though CPUID lacks them */
 	u32 pv_features;		/* leaf 4000_0001h EAX */
 };
 
