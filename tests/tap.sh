@@ -7,11 +7,15 @@
 #   is NAME GOT WANTED       ok when the two strings are the same
 #   skip NAME WHY            not run, and why
 #   done_testing             prints the plan; the script's last line
+#
+# $tap_failed is how many failed so far.
 
 tap_count=0
+tap_failed=0
 
 tap_result() {
 	tap_count=$((tap_count + 1))
+	[ "$1" = ok ] || tap_failed=$((tap_failed + 1))
 	echo "$1 $tap_count - $2"
 }
 
