@@ -85,7 +85,7 @@ static bool answer_fast(struct mmu_host_page *out, const struct pn_slot *slot, g
 	if ((flags & MMU_HOST_WRITE) && !writable)
 		return false;
 	answer_ram(out, slot, gfn, pt.pfn, pt.level, writable);
-	if ((flags & MMU_HOST_AROUND) && pt.level == 1)
+	if ((flags & MMU_HOST_AROUND) && (out->max_level == 1 || out->dirty_log))
 		answer_around(out, slot, gfn);
 	return true;
 }

@@ -107,6 +107,11 @@ unsigned int pn_hostpt_read_around(unsigned long first, unsigned int nr, u64 *ou
 			out[i] = leaf_pte(&page, ptep_get_lockless(pte + i)) && !page.special ?
 				 MMU_AROUND(page.pfn, page.writable && page.dirty) : 0;
 		got = nr;
+	} else if (found && !page.special) {
+		/* One large page; the slot or the dirty log wants it in pieces. */
+		for (i = 0; i < nr; i++)
+			out[i] = MMU_AROUND(page.pfn + i, page.writable && page.dirty);
+		got = nr;
 	}
 	local_irq_restore(irq);
 	return got;

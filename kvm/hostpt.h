@@ -25,8 +25,8 @@ bool pn_hostpt_read(unsigned long hva, struct pn_hostpt *out);
 
 /*
  * The neighbours, for fault-around: the @nr pages from @first on, which lie in one
- * aligned group of 512. out[i] is 0 or MMU_AROUND(); only ordinary pages that a 4 KiB entry
- * maps. Returns how many entries hold: @nr, or 0 when there is no table of such entries.
+ * aligned group of 512. out[i] is 0 or MMU_AROUND(); only ordinary pages, each by itself or
+ * pieces of a large one. Returns how many entries hold: @nr, or 0 when nothing is mapped.
  */
 unsigned int pn_hostpt_read_around(unsigned long first, unsigned int nr, u64 *out);
 
