@@ -59,9 +59,12 @@ static enum x86_emu_rc pn_emu_fault(struct x86_emu *emu, u8 vector, u32 error, u
  * The processor has just walked for the operand that faulted: with one memory
  * operand, the address whose page offset fits is it.
  */
-static bool pn_emu_walked(const struct pn_vcpu *vcpu, u64 gva)
+static bool pn_emu_walked(const struct pn_vcpu *vcpu, u64 gva, u64 access)
 {
 	if (!vcpu->emu_gpa_valid || ((gva ^ vcpu->emu_gpa) & ~PAGE_MASK))
+		return false;
+	/* A processor may read first what it then writes: the fault was checked for reading only. */
+	if ((access & MMU_ACC_WRITE) && !vcpu->emu_gpa_write)
 		return false;
 	switch (vcpu->emu.insn.op) {
 	case X86_OP_MOV:
@@ -91,7 +94,7 @@ static enum x86_emu_rc pn_emu_translate(struct x86_emu *emu, u64 gva, u64 access
 		*gpa = gva;
 		return X86_EMU_OK;
 	}
-	if (pn_emu_walked(vcpu, gva)) {
+	if (pn_emu_walked(vcpu, gva, access)) {
 		*gpa = vcpu->emu_gpa;
 		return X86_EMU_OK;
 	}
@@ -268,6 +271,8 @@ static void pn_emulate_begin(struct pn_vcpu *vcpu)
 	emu->cr4 = vcpu->cr4;
 	emu->efer = vcpu->efer;
 	emu->xcr0 = vcpu->fpu.xcr0;
+	emu->has_tzcnt = boot_cpu_has(X86_FEATURE_BMI1);
+	emu->has_lzcnt = boot_cpu_has(X86_FEATURE_ABM);
 	emu->mode = pn_cpu_mode(vcpu);
 	emu->cpl = pn_cpl(vcpu);
 	emu->io_buf = vcpu->pio_data;
@@ -419,7 +424,7 @@ int pn_emulate_insn(struct pn_vcpu *vcpu)
 	return pn_emulate_decoded(vcpu);
 }
 
-int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand)
+int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand, bool write)
 {
 	int r;
 
@@ -427,6 +432,7 @@ int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand)
 		return r;
 	vcpu->emu_gpa = gpa;
 	vcpu->emu_gpa_valid = operand;
+	vcpu->emu_gpa_write = write;
 	return pn_emulate_decoded(vcpu);
 }
 

@@ -172,6 +172,7 @@ struct pn_vcpu {
 	u64 emu_rip;			/* where it began; if RIP differs later, it is void */
 	u64 emu_gpa;			/* of the fault that started it ... */
 	bool emu_gpa_valid;		/* ... if it was for an operand */
+	bool emu_gpa_write;		/* ... and the guest's tables let it be written */
 	bool emu_step_due;		/* its single-step trap, once user space has done its part */
 	struct {
 		struct pn_mmio_fragment fragment[PN_MAX_MMIO_FRAGMENTS];
@@ -245,7 +246,8 @@ long pn_vcpu_nmi(struct pn_vcpu *vcpu, void __user *argp);		/* KVM_NMI */
  * ---- kvm/emulate.c: instructions carried out in the kernel ----
  * "As handle_exit" is 1: enter the guest, 0: to user space, or -errno.
  */
-int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand);	/* as handle_exit */
+/* As handle_exit. The fault was for an @operand of the instruction, and to @write it. */
+int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand, bool write);
 int pn_emulate_insn(struct pn_vcpu *vcpu);		/* the one at RIP; as handle_exit */
 int pn_emulate_decoded(struct pn_vcpu *vcpu);		/* after pn_insn_decode; as handle_exit */
 int pn_emulate_again(struct pn_vcpu *vcpu);		/* an answer is there; as handle_exit */

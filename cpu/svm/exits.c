@@ -299,7 +299,8 @@ static int svm_exit_npf(struct svm_vcpu *svm)
 	case MMU_MMIO:
 		vcpu->stat.pf_mmio++;
 		return pn_emulate_mmio(vcpu, c->exit_info_2,
-				       c->exit_info_1 & MMU_PF_NPT_FINAL);
+				       c->exit_info_1 & MMU_PF_NPT_FINAL,
+				       c->exit_info_1 & MMU_PF_WRITE);
 	default:
 		return pn_memory_error(vcpu);
 	}
