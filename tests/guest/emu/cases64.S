@@ -39,7 +39,7 @@
 	C(OF | SF | AF | PF, MUST | BITS, lock btr %rax, P) C(OF | SF | AF | PF, MUST, btcq $50, P)
 	C(CF | OF | SF | AF | PF, MUST, bsf P, %rcx) C(CF | OF | SF | AF | PF, MUST, bsr P, %rcx)
 	C(0, MUST, cmovz P, %rdx) C(0, MUST, cmovg P, %r8)
-	C(0, 0, movbe P, %rax) C(0, 0, movbe %cx, P) C(0, 0, movnti %rax, P)
+	C(0, 0, movbe P, %rax) C(0, 0, movbe %cx, P) C(0, 0, movbe P, %eax) C(0, 0, movnti %rax, P)
 	C(OF | SF | AF | PF, 0, popcnt P, %rcx) C(OF | SF | AF | PF, WRONG, tzcnt P, %rcx) C(0, 0, crc32q P, %rcx)
 	C(0, MUST | SRC, movsq) C(0, MUST, movsq) C(0, MUST | BOTH, movsq) C(0, MUST, stosq) C(0, MUST | SRC, lodsq)
 	C(0, MUST, scasq) C(0, MUST | SRC, cmpsq)

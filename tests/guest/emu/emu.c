@@ -57,7 +57,7 @@ static bool same(const struct emu_run *ram, const struct emu_run *dev, const str
 				 (unsigned long long)a[i], (unsigned long long)b[i]);
 			return false;
 		}
-	if ((want ^ dev->regs.rflags) & flags) {
+	if ((want ^ dev->regs.rflags) & flags && (ram->regs.rflags ^ dev->regs.rflags) & flags) {
 		snprintf(why, size, "flags: wanted %#llx, device %#llx", (unsigned long long)want,
 			 dev->regs.rflags);
 		return false;
@@ -110,6 +110,13 @@ static bool gave_up(const struct emu_run *dev, const struct emu_run *ram, const 
 	return dev->exit == KVM_EXIT_INTERNAL_ERROR;
 }
 
+/* No emulator can lock two pages, one of them a device's, at once. */
+static bool locks_two_pages(const struct emu_input *in)
+{
+	return (!strncmp(in->test->name, "lock", 4) || !strncmp(in->test->name, "xchg", 4)) &&
+	       in->regs.rdi % 0x1000 > 0x1000 - 8;
+}
+
 static void one_case(struct emu *e, const struct emu_mode *mode, const struct emu_case *test, unsigned int rounds)
 {
 	unsigned int first = test - __start_emu_cases;
@@ -129,7 +136,7 @@ static void one_case(struct emu *e, const struct emu_mode *mode, const struct em
 			if (e->dev.exit == KVM_EXIT_INTERNAL_ERROR && !e->dev.bytes_right) {
 				snprintf(why, sizeof(why), "emulation failure without the instruction's bytes");
 				wrong++;
-			} else if (must) {
+			} else if (must && !locks_two_pages(in)) {
 				snprintf(why, sizeof(why), "emulation failure (RAM ends in %s vector %d)",
 					 vmm_exit_name(e->ram.exit), e->ram.vector);
 				wrong++;

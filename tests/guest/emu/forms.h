@@ -67,7 +67,7 @@
 	C(0, MUST, mov %fs:P, %eax) C(0, MUST, mov %eax, %gs:P) C(0, MUST, mov %es:P, %dl)
 	C(0, MUST, movzbw P, %cx) C(0, MUST, movzbl P, %ecx) C(0, MUST, movzwl P, %edx)
 	C(0, MUST, movsbw P, %cx) C(0, MUST, movsbl P, %ecx) C(0, MUST, movswl P, %edx)
-	C(0, MUST, mov %ds, P) C(0, 0, movbe P, %eax)
+	C(0, MUST, mov %ds, P)
 	C(0, 0, movnti %eax, P)
 
 	/* Arithmetic and logic */

@@ -280,7 +280,7 @@ void emu_run(struct emu *e, const struct emu_input *in, struct emu_run *out, boo
 	unsigned int exits = 0;
 
 	load(e, in, on_device);
-	alarm(2);
+	alarm(20);
 	while (!vmm_run(e->v, 0) && run->exit_reason == KVM_EXIT_MMIO && exits++ < 1000)
 		serve(e);
 	alarm(0);
