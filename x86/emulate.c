@@ -84,12 +84,12 @@ static bool limit_allows(const struct x86_seg *s, u64 ea, unsigned int len)
 	return last <= s->limit || s->limit == U32_MAX;
 }
 
+/* The natural alignment, but of 32 bytes that of 16. All lengths are powers of two. */
 static bool is_misaligned(const struct x86_emu *emu, u64 gva, unsigned int len)
 {
-	if (likely(!(gva & (len - 1))) || emu->cpl != 3)
+	if (likely(!(gva & (min(len, 16u) - 1))) || emu->cpl != 3)
 		return false;
-	return (emu->cr0 & X86_CR0_AM) && (emu->regs->rflags & X86_EFLAGS_AC) &&
-	       (len & (len - 1)) == 0;
+	return (emu->cr0 & X86_CR0_AM) && (emu->regs->rflags & X86_EFLAGS_AC);
 }
 
 enum x86_emu_rc x86_emu_linear(struct x86_emu *emu, unsigned int seg, u64 ea, unsigned int len,

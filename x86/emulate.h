@@ -131,8 +131,9 @@ struct x86_emu {
 	 */
 	bool has_tzcnt, has_lzcnt;
 	/*
-	 * Most iterations of a string instruction in one call, at least 1; an operation may lower
-	 * it to end the batch after the iteration in progress.
+	 * After how many iterations of a string instruction a call ends, at least 1 (a batch of
+	 * INS or OUTS is finished first); an operation may lower it to end after the iteration
+	 * in progress. The same in each attempt.
 	 */
 	u32 budget;
 	/* Room for a batch of INS or OUTS; NULL: one element at a time. */

@@ -106,7 +106,8 @@ static enum x86_emu_rc repeat(struct x86_emu *emu, string_step *step)
 		if (emu->iterations >= budget)
 			return end_batch(emu);
 		nr = 1;
-		rc = step(emu, min_t(u64, count, budget - emu->iterations), &nr);
+		/* Not what is left of the budget: a repeated attempt must ask for the same. */
+		rc = step(emu, min_t(u64, count, budget), &nr);
 		if (rc == X86_EMU_UNHANDLED && emu->iterations)
 			return end_batch(emu);
 		if (rc != X86_EMU_OK)
