@@ -193,6 +193,29 @@ static void test_memory(void **state)
 		assert_int_equal(platform_choice(*bad, word, sizeof(word)), -EINVAL);
 }
 
+static void test_qemu(void **state)
+{
+	struct tree *t = *state;
+	char path[128], line[32];
+
+	assert_true(platform_qemu_hangs_smp("QEMU emulator version 7.2.22 "
+					    "(Debian 1:7.2+dfsg-7+deb12u18+b3)"));
+	assert_true(platform_qemu_hangs_smp("1:7.2+dfsg-7+deb12u16"));
+	assert_false(platform_qemu_hangs_smp("1:7.2+dfsg-7+deb12u15"));
+	assert_false(platform_qemu_hangs_smp("1:7.2+dfsg-7+deb12u19"));
+	assert_false(platform_qemu_hangs_smp("1:7.2+dfsg-7+deb12u"));
+	assert_false(platform_qemu_hangs_smp("QEMU emulator version 10.0"));
+
+	snprintf(path, sizeof(path), "%s/bin", t->dir);
+	tree_text(t, "/bin", "#!/bin/sh\necho \"$1 one\"; yes | head -n 100000\n");
+	assert_false(platform_program_version(path, line, sizeof(line)));
+	chmod(path, 0755);
+	assert_true(platform_program_version(path, line, sizeof(line)));
+	assert_string_equal(line, "--version one");
+	tree_text(t, "/bin", "#!/bin/sh\necho oops >&2\n");
+	assert_false(platform_program_version(path, line, sizeof(line)));
+}
+
 static void add_vm(struct tree *t, unsigned int id, const char *pid, const char *cmdline, size_t len)
 {
 	static const char *const files[][2] = {
@@ -262,7 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_TREE(test_files), ON_TREE(test_long_file), ON_TREE(test_list),
 		ON_TREE(test_cpu), ON_TREE(test_vm_cr), ON_TREE(test_secure_boot),
-		ON_TREE(test_signatures), ON_TREE(test_modules), ON_TREE(test_memory),
+		ON_TREE(test_signatures), ON_TREE(test_modules), ON_TREE(test_memory), ON_TREE(test_qemu),
 		ON_TREE(test_vms),
 	};
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the running kernel and its firmware allow; see platform.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "libpenumbra/platform.h"
 #include "libpenumbra/text.h"
@@ -135,4 +137,53 @@ bool platform_find_program(const char *name, char *path, size_t size)
 			return true;
 	}
 	return false;
+}
+
+/* The child: @path --version into @out, all else to nowhere. */
+static _Noreturn void exec_version(const char *path, int out)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0 &&
+	    dup2(out, STDOUT_FILENO) >= 0)
+		execl(path, path, "--version", NULL);
+	_exit(127);
+}
+
+bool platform_program_version(const char *path, char *line, size_t size)
+{
+	int pipe_fds[2];
+	pid_t pid;
+	FILE *f;
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		return false;
+	pid = fork();
+	if (!pid)
+		exec_version(path, pipe_fds[1]);
+	close(pipe_fds[1]);
+	*line = 0;
+	f = fdopen(pipe_fds[0], "r");
+	if (!f)
+		close(pipe_fds[0]);
+	else if (pid < 0 || !fgets(line, size, f))
+		*line = 0;
+	/* read all, so that it does not die of a closed pipe */
+	while (f && fgetc(f) != EOF)
+		;
+	if (f)
+		fclose(f);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	line[strcspn(line, "\n")] = 0;
+	return *line;
+}
+
+bool platform_qemu_hangs_smp(const char *version)
+{
+	static const char package[] = "1:7.2+dfsg-7+deb12u";
+	const char *p = strstr(version, package);
+
+	return p && strtoul(p + sizeof(package) - 1, NULL, 10) >= 16 &&
+	       strtoul(p + sizeof(package) - 1, NULL, 10) <= 18;
 }

@@ -35,4 +35,14 @@ int platform_choice(const char *line, char *word, size_t size);
 /* The first executable @name in the folders of $PATH; false when there is none. */
 bool platform_find_program(const char *name, char *path, size_t size);
 
+/* The first line that "@path --version" prints; false when it prints none. */
+bool platform_program_version(const char *path, char *line, size_t size);
+
+/*
+ * Debian's QEMU 7.2 of deb12u16 to deb12u18 leaves the start-up interrupt of a second
+ * vCPU pending for ever where the interrupt controllers are in user space: such
+ * guests hang. @version: the line "--version" prints.
+ */
+bool platform_qemu_hangs_smp(const char *version);
+
 #endif

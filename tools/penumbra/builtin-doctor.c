@@ -241,14 +241,20 @@ static void look_signatures(const struct machine *m, struct finding *f)
 
 static void look_qemu(const struct machine *m, struct finding *f)
 {
-	char path[200];
+	char path[100], version[100];
 
-	if (platform_find_program("qemu-system-x86_64", path, sizeof(path))) {
-		found(f, OK, "%s", path);
-		return;
+	if (!platform_find_program("qemu-system-x86_64", path, sizeof(path))) {
+		found(f, WARN, "no qemu-system-x86_64 in PATH");
+		advise(f, "apt-get install qemu-system-x86");
+	} else if (!platform_program_version(path, version, sizeof(version))) {
+		found(f, WARN, "%s does not start", path);
+		advise(f, "see what '%s --version' says", path);
+	} else if (platform_qemu_hangs_smp(version)) {
+		found(f, WARN, "%s: with this one guests of several vCPUs hang", version);
+		advise(f, "apt-get install qemu-system-x86=1:7.2+dfsg-7+deb12u15, or give guests one vCPU");
+	} else {
+		found(f, OK, "%s", version);
 	}
-	found(f, WARN, "no qemu-system-x86_64 in PATH");
-	advise(f, "apt-get install qemu-system-x86");
 }
 
 static void look_memory(const struct machine *m, struct finding *f)

@@ -221,14 +221,21 @@ static int check_name(const struct options *o)
 		    o->name, (int)pid);
 }
 
-static int check_program(const char *program)
+static int check_program(const struct options *o)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], version[128];
 
-	if (strchr(program, '/') ? !access(program, X_OK) :
-	    platform_find_program(program, path, sizeof(path)))
-		return 0;
-	return fail("run", "cannot find %s: install qemu-system-x86, or give --qemu PROGRAM", program);
+	if (strchr(o->qemu, '/') ? access(o->qemu, X_OK) :
+	    !platform_find_program(o->qemu, path, sizeof(path)))
+		return fail("run", "cannot find %s: install qemu-system-x86, or give --qemu PROGRAM",
+			    o->qemu);
+	if (strchr(o->qemu, '/'))
+		snprintf(path, sizeof(path), "%s", o->qemu);
+	if (o->vcpus > 1 && platform_program_version(path, version, sizeof(version)) &&
+	    platform_qemu_hangs_smp(version))
+		fprintf(stderr, "penumbra run: this QEMU hangs with several vCPUs; "
+			"'penumbra doctor' names one that does not\n");
+	return 0;
 }
 
 static int check_module(const struct hostfs *fs, const struct options *o)
@@ -431,7 +438,7 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 	if (!ret)
 		ret = check_name(&o);
 	if (!ret && !o.dry_run)
-		ret = check_program(o.qemu);
+		ret = check_program(&o);
 	if (!ret && !o.dry_run)
 		ret = check_module(fs, &o);
 	if (!ret && !o.dry_run)
