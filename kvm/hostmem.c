@@ -81,7 +81,8 @@ static bool answer_fast(struct mmu_host_page *out, const struct pn_slot *slot, g
 
 	if (!pn_hostpt_read(pn_slot_hva(slot, gfn), &pt) || pt.special)
 		return false;
-	writable = pt.writable && pt.dirty;
+	/* The page itself may carry the dirtiness: after migration, or from answer_faulted. */
+	writable = pt.writable && (pt.dirty || PageDirty(pfn_to_page(pt.pfn)));
 	if ((flags & MMU_HOST_WRITE) && !writable)
 		return false;
 	answer_ram(out, slot, gfn, pt.pfn, pt.level, writable);

@@ -137,6 +137,7 @@ static int pn_run_loop(struct pn_vcpu *vcpu)
 			return r;
 		if (!pn_enter_loop(vcpu))
 			continue;
+		pn_audit(vcpu);
 		r = cpu->handle_exit(vcpu);
 		if (r <= 0)
 			return r;

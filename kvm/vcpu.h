@@ -183,6 +183,7 @@ struct pn_vcpu {
 
 	struct mmu_vcpu mmu;
 	unsigned int slot_hint;		/* for pn_slot_find */
+	unsigned int audit_exits;	/* since the last audit: kvm/audit.c */
 	struct pn_vcpu_stat stat;
 };
 
@@ -222,6 +223,9 @@ void pn_vcpu_put(struct pn_vcpu *vcpu);
 
 /* ---- kvm/run.c ---- */
 long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
+
+/* ---- kvm/audit.c ---- */
+void pn_audit(struct pn_vcpu *vcpu);	/* at an exit, under vm->srcu: if the parameter says so */
 
 /* ---- kvm/work.c ---- */
 int pn_handle_work(void);	/* signals, rescheduling ...: 0, or -EINTR: a signal waits */

@@ -274,6 +274,8 @@ static u64 random_entry(int width, unsigned int maxphyaddr)
 		e |= 1ull << (52 + (r >> 36 & 7));
 	if ((r >> 40 & 7) == 0)
 		e |= 1ull << 63;
+	if ((r >> 58 & 15) == 0)	/* reserved in a large leaf */
+		e |= 1ull << (13 + random64() % 17);
 	if ((r >> 44 & 31) == 0 && maxphyaddr < 52)
 		e |= 1ull << (maxphyaddr + (r >> 50) % (52 - maxphyaddr));
 	return e;

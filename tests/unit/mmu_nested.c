@@ -86,11 +86,21 @@ static void test_max_leaf(void **state)
 /* A large page not inside its slot, or with gfn and pfn aligned differently, is mapped small. */
 static void test_alignment(void **state)
 {
+	int i;
+
 	nm_host_collapse(&m, 5);
 	nm_host_end(&m, true);
 	assert_int_equal(faults(NM_BASE + 5 * 512 + 20, true), 1);	/* the slot begins at + 10 */
 	assert_int_equal(mapped(2), 0);
 	assert_int_equal(mapped(1), 1);
+
+	nm_host_collapse(&m, 1);
+	nm_host_end(&m, true);
+	for (i = 512; i < 1024; i++)
+		m.page[i].pfn++;
+	assert_int_equal(faults(PAGE(7), true), 1);
+	assert_int_equal(mapped(2), 0);
+	assert_int_equal(mapped(1), 2);
 }
 
 static void test_around(void **state)
