@@ -20,38 +20,18 @@
 
 void mmu_dirty_log_start(struct mmu_vm *vm, gfn_t start, gfn_t end)
 {
-	bool more;
-
 	write_lock(&vm->lock);
 	vm->logs++;
 	/* A fault may hold an answer "not logged, map large": keep it out. */
-	smp_store_release(&vm->inv_seq, vm->inv_seq + 1);
-	for (;;) {
-		more = vm->mode->log_start(vm, &start, end);
-		mmu_finish(vm);
-		write_unlock(&vm->lock);
-		if (!more)
-			return;
-		cond_resched();
-		write_lock(&vm->lock);
-	}
+	mmu_retire_answers(vm);
+	mmu_work_in_chunks(vm, start, end, vm->mode->log_start);
 }
 
 void mmu_dirty_log_stop(struct mmu_vm *vm, gfn_t start, gfn_t end)
 {
-	bool more;
-
 	write_lock(&vm->lock);
 	WARN_ON_ONCE(--vm->logs < 0);
-	for (;;) {
-		more = vm->mode->collapse(vm, &start, end);
-		mmu_finish(vm);
-		write_unlock(&vm->lock);
-		if (!more)
-			return;
-		cond_resched();
-		write_lock(&vm->lock);
-	}
+	mmu_work_in_chunks(vm, start, end, vm->mode->collapse);
 }
 
 /* Work through the entries of [start, end); then flush if dirty bits were cleared. */

@@ -107,9 +107,9 @@ enum mmu_verdict mmu_fault(struct mmu_vcpu *vcpu, gpa_t gpa, u64 error_code, uns
 	return vcpu->vm->mode->fault(vcpu, gpa, error_code, flags);
 }
 
-/* Answers given until now are stale. Lock held for writing. */
-static void answers_stale(struct mmu_vm *vm)
+void mmu_retire_answers(struct mmu_vm *vm)
 {
+	lockdep_assert_held_write(&vm->lock);
 	/* Pairs with the acquire before gfn_to_page: who sees this number sees the new state. */
 	smp_store_release(&vm->inv_seq, vm->inv_seq + 1);
 }
@@ -132,19 +132,18 @@ void mmu_invalidate_begin(struct mmu_vm *vm, gfn_t start, gfn_t end)
 void mmu_invalidate_end(struct mmu_vm *vm)
 {
 	write_lock(&vm->lock);
-	answers_stale(vm);
+	mmu_retire_answers(vm);
 	WARN_ON_ONCE(--vm->inv_active < 0);
 	write_unlock(&vm->lock);
 }
 
-void mmu_unmap_gfns(struct mmu_vm *vm, gfn_t start, gfn_t end)
+void mmu_work_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end,
+			bool (*work)(struct mmu_vm *vm, gfn_t *start, gfn_t end))
 {
 	bool more;
 
-	write_lock(&vm->lock);
-	answers_stale(vm);
 	for (;;) {
-		more = vm->mode->unmap(vm, &start, end, true);
+		more = work(vm, &start, end);
 		mmu_finish(vm);
 		write_unlock(&vm->lock);
 		if (!more)
@@ -152,6 +151,18 @@ void mmu_unmap_gfns(struct mmu_vm *vm, gfn_t start, gfn_t end)
 		cond_resched();
 		write_lock(&vm->lock);
 	}
+}
+
+static bool unmap_chunk(struct mmu_vm *vm, gfn_t *start, gfn_t end)
+{
+	return vm->mode->unmap(vm, start, end, true);
+}
+
+void mmu_unmap_gfns(struct mmu_vm *vm, gfn_t start, gfn_t end)
+{
+	write_lock(&vm->lock);
+	mmu_retire_answers(vm);
+	mmu_work_in_chunks(vm, start, end, unmap_chunk);
 }
 
 void mmu_unmap_all(struct mmu_vm *vm)

@@ -63,6 +63,15 @@ static inline bool mmu_cache_enough(const struct mmu_vcpu *vcpu)
 	return vcpu->cache.nr >= vcpu->vm->levels - 1u;
 }
 
+/*
+ * mmu.c. Both: lock held for writing. Answers given until now become stale. Work
+ * through [start, end), flushing and letting others in between chunks; the lock is
+ * free at return.
+ */
+void mmu_retire_answers(struct mmu_vm *vm);
+void mmu_work_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end,
+			bool (*work)(struct mmu_vm *vm, gfn_t *start, gfn_t end));
+
 /* Could an answer the host gave at sequence seq have become stale? Lock held. */
 static inline bool mmu_answer_stale(const struct mmu_vm *vm, u64 seq)
 {
