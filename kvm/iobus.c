@@ -72,17 +72,14 @@ struct pn_iobus *pn_iobus_get(struct pn_vm *vm, enum pn_bus which)
 	return rcu_dereference_protected(vm->buses[which], lockdep_is_held(&vm->slots_lock));
 }
 
-static void table_free_rcu(struct rcu_head *head)
-{
-	kvfree(container_of(head, struct pn_iobus, rcu));
-}
+static_assert(offsetof(struct pn_iobus, retired) == 0);
 
 static void table_publish(struct pn_vm *vm, enum pn_bus which, struct pn_iobus *bus)
 {
 	struct pn_iobus *old = pn_iobus_get(vm, which);
 
 	rcu_assign_pointer(vm->buses[which], bus);
-	call_srcu(&vm->srcu, &old->rcu, table_free_rcu);
+	pn_vm_retire(vm, &old->retired);
 }
 
 /* The first event at or above @addr. */

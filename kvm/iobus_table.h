@@ -7,7 +7,6 @@
 #ifndef PN_KVM_IOBUS_TABLE_H
 #define PN_KVM_IOBUS_TABLE_H
 
-#include <linux/rcupdate.h>
 #include "kvm/iobus.h"
 
 #define PN_MAX_ZONES	1000	/* coalesced zones per bus, as many as the stock module takes */
@@ -28,7 +27,7 @@ struct pn_io_zone {
 };
 
 struct pn_iobus {
-	struct rcu_head rcu;
+	struct pn_retired retired;	/* the first, see pn_vm_retire */
 	unsigned int nr_events, nr_zones;
 	struct pn_io_event *events;	/* by addr, ascending */
 	struct pn_io_zone *zones;

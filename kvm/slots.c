@@ -24,7 +24,10 @@
 #include "kvm/stats.h"
 #include "kvm/vcpu.h"
 
+#define PN_MAX_RETIRED	16	/* before somebody waits for their readers */
 #define SLOT_FLAGS	(KVM_MEM_LOG_DIRTY_PAGES | KVM_MEM_READONLY)
+
+static_assert(offsetof(struct pn_slots, retired) == 0);
 
 static struct pn_slots *slots_new(unsigned int nr)
 {
@@ -33,11 +36,6 @@ static struct pn_slots *slots_new(unsigned int nr)
 	if (slots)
 		slots->nr = nr;
 	return slots;
-}
-
-static void slots_free_rcu(struct rcu_head *head)
-{
-	kvfree(container_of(head, struct pn_slots, rcu));
 }
 
 static void slot_free(struct pn_slot *slot)
@@ -54,7 +52,18 @@ int pn_slots_init(struct pn_vm *vm)
 		return -ENOMEM;
 	RCU_INIT_POINTER(vm->slots, slots);
 	init_waitqueue_head(&vm->readers_wait);
+	INIT_LIST_HEAD(&vm->retired);
 	return 0;
+}
+
+static void free_retired(struct pn_vm *vm)
+{
+	struct pn_retired *r, *tmp;
+
+	list_for_each_entry_safe(r, tmp, &vm->retired, link)
+		kvfree(r);
+	INIT_LIST_HEAD(&vm->retired);
+	vm->nr_retired = 0;
 }
 
 void pn_slots_fini(struct pn_vm *vm)
@@ -62,9 +71,9 @@ void pn_slots_fini(struct pn_vm *vm)
 	struct pn_slots *slots = rcu_dereference_protected(vm->slots, true);
 	unsigned int i;
 
-	srcu_barrier(&vm->srcu);
 	if (!slots)
 		return;
+	free_retired(vm);
 	for (i = 0; i < slots->nr; i++) {
 		slot_free(slots->slot[i]);
 		atomic_long_dec(&pn_counts.slots);
@@ -86,6 +95,20 @@ void pn_vm_drop_readers(struct pn_vm *vm)
 	synchronize_srcu_expedited(&vm->srcu);
 	WRITE_ONCE(vm->readers_kept_out, false);
 	wake_up_all(&vm->readers_wait);
+	free_retired(vm);
+}
+
+/*
+ * Not call_srcu(): the grace period that it begins takes its time, and the next
+ * expedited one would have to wait for its end, milliseconds for each of the dozens
+ * of slots that firmware adds and removes.
+ */
+void pn_vm_retire(struct pn_vm *vm, struct pn_retired *r)
+{
+	lockdep_assert_held(&vm->slots_lock);
+	list_add(&r->link, &vm->retired);
+	if (++vm->nr_retired > PN_MAX_RETIRED)
+		pn_vm_drop_readers(vm);
 }
 
 void pn_vcpu_drop_slots(struct pn_vcpu *vcpu)
@@ -248,7 +271,7 @@ static void change_commit(struct pn_vm *vm, struct slot_change *c)
 		old = publish_without_old(vm, c);
 	else
 		old = pn_notifier_swap_slots(vm, c->next);
-	call_srcu(&vm->srcu, &old->rcu, slots_free_rcu);
+	pn_vm_retire(vm, &old->retired);
 	atomic_long_add(!!c->new - !!c->old, &pn_counts.slots);
 
 	/* Whoever may still write by the old slot, unlogged or elsewhere, finishes first. */

@@ -26,7 +26,7 @@ struct pn_slot {
 };
 
 struct pn_slots {
-	struct rcu_head rcu;
+	struct pn_retired retired;	/* the first, see pn_vm_retire */
 	unsigned int nr;
 	struct pn_slot *slot[];		/* by base_gfn, ascending */
 };
@@ -56,6 +56,12 @@ void pn_slots_fini(struct pn_vm *vm);
  * Under slots_lock. Sleeps.
  */
 void pn_vm_drop_readers(struct pn_vm *vm);
+
+/*
+ * Free a replaced table, which begins with @r, once nobody uses it: at the next
+ * pn_vm_drop_readers(), which is now if many wait. Under vm->slots_lock. May sleep.
+ */
+void pn_vm_retire(struct pn_vm *vm, struct pn_retired *r);
 /* PN_REQ_SLOTS: leave vm->srcu, wait while readers are kept out, enter it again. */
 void pn_vcpu_drop_slots(struct pn_vcpu *vcpu);
 

@@ -34,6 +34,11 @@ struct pn_iobus;
 struct pn_coalesced;
 struct pn_vm_dir;
 
+/* At the beginning of a table that readers under vm->srcu may still use: pn_vm_retire. */
+struct pn_retired {
+	struct list_head link;
+};
+
 /* Address spaces of I/O regions. Regions on the CCW bus (not x86's) are accepted and never hit. */
 enum pn_bus { PN_BUS_PIO, PN_BUS_MMIO, PN_BUS_CCW, PN_NR_BUSES };
 
@@ -64,6 +69,8 @@ struct pn_vm {
 	unsigned long notifier_active;	/* under notifier_lock */
 	wait_queue_head_t notifier_wait;
 	bool readers_kept_out;		/* see pn_vm_drop_readers */
+	struct list_head retired;	/* tables, under slots_lock */
+	unsigned int nr_retired;
 	wait_queue_head_t readers_wait;
 
 	struct mmu_vm mmu;
