@@ -47,6 +47,11 @@ static enum x86_emu_rc pn_mmio_read_one(struct pn_vcpu *vcpu, u64 gpa, void *val
 			return X86_EMU_IO;
 		vcpu->mmio.nr = vcpu->mmio.used;
 	}
+	/* Answers used by iterations that are committed must not stand in front of this one. */
+	if (vcpu->emu.iterations) {
+		vcpu->mmio.used = 0;
+		vcpu->mmio.nr = 0;
+	}
 	if (vcpu->mmio.nr == PN_MAX_MMIO_FRAGMENTS)
 		return X86_EMU_UNHANDLED;
 	pn_mmio_note(vcpu, gpa, len, false);
