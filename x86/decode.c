@@ -38,6 +38,12 @@ static u64 take_int(struct cursor *c, unsigned int nr_bytes)
 	u64 val = 0;
 	unsigned int i;
 
+	/* Most often there are bytes enough to take eight and cut them. */
+	if (nr_bytes && c->end - c->pos >= sizeof(val)) {
+		val = get_unaligned_le64(c->bytes + c->pos);
+		c->pos += nr_bytes;
+		return val & (~0ULL >> (64 - 8 * nr_bytes));
+	}
 	for (i = 0; i < nr_bytes; i++)
 		val |= (u64)take(c) << (8 * i);
 	return val;

@@ -86,14 +86,20 @@ static void set_state(struct machine *m, const struct input *in)
 	set_segments(m, in);
 }
 
-static u8 mem[2][MACHINE_BYTES];
+static u8 mem[2][MACHINE_BYTES], initial_mem[MACHINE_BYTES];
 
-static enum x86_emu_rc run(struct machine *m, const struct input *in, u8 *memory, bool refuse)
+static void fill_memory(u8 *memory)
 {
 	unsigned int i;
 
-	for (i = 0; i < MACHINE_BYTES; i++)
-		memory[i] = i * 3 + (i >> 8);
+	for (i = 0; !initial_mem[1] && i < MACHINE_BYTES; i++)
+		initial_mem[i] = i * 3 + (i >> 8);
+	memcpy(memory, initial_mem, MACHINE_BYTES);
+}
+
+static enum x86_emu_rc run(struct machine *m, const struct input *in, u8 *memory, bool refuse)
+{
+	fill_memory(memory);
 	machine_init(m, memory, BASE);
 	set_state(m, in);
 	m->refuse_all = refuse;
@@ -187,7 +193,7 @@ static void make_input(struct input *in, u64 *seed)
 
 int main(int argc, char **argv)
 {
-	unsigned long nr = argc > 1 ? strtoul(argv[1], NULL, 0) : 100000, i;
+	unsigned long nr = argc > 1 ? strtoul(argv[1], NULL, 0) : 500000, i;
 	u64 seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 88172645463325252ULL;
 	struct input in;
 

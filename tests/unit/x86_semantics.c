@@ -228,6 +228,7 @@ static void wrap_at_4g(void)
 	m.seg[X86_SEG_DS].base = 0x1004;
 	IS(RUN("\x8b\x03"), X86_EMU_OK);		/* base and offset wrap */
 	IS(GPR(RAX), initial(0x1002, 4));
+	IS(m.memo[0].address, 0x1002);
 	m.regs.rip = 0x100;
 	m.seg[X86_SEG_DS].limit = 0xfffffffe;
 	FAULTS("\x8b\x03", GP, true);
