@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What one exit of each kind costs: a small KVM client with a bare guest in
- * 32-bit protected mode, whose loops do nothing but leave.  Each line is the
+ * long mode, whose loops do nothing but leave.  Each line is the
  * guest's TSC ticks per iteration, the loop itself taken off, so it counts the
  * module's work and, where the exit goes there, the way through user space
  * and back (this client does nothing there).
@@ -12,8 +12,9 @@
  * tabs, TICKS in hundredths, the least of several rounds. KINDS, a list separated
  * by commas, chooses; "all" or nothing means all.
  *
- *   guest memory:   0x1000 code   0x2000 results   0x3000 IDT, GDT unused
- *                   0x8000 stack top      1 MiB..  pages touched once each
+ *   guest memory:   0x1000 code   0x2000 results   0x3000 IDT, handler, GDT
+ *                   0x8000 stack top   0x10000 page tables: 4 GiB, one to one, by 2 MiB
+ *                   1 MiB.. pages touched once each
  *   no memory:      0xd0000000 device
  */
 #include <errno.h>
@@ -31,7 +32,11 @@
 #define CODE_GPA	0x1000u
 #define RESULT_GPA	0x2000u
 #define IDT_GPA		0x3000u
+#define HANDLER_GPA	0x3800u
+#define GDT_GPA		0x3c00u
 #define STACK_GPA	0x8000u
+#define TABLES_GPA	0x10000u
+#define TABLE_ENTRIES	512u
 #define FRESH_GPA	0x100000u
 #define FRESH_BYTES	0x400000u
 #define MEMORY_BYTES	(FRESH_GPA + FRESH_BYTES)
@@ -53,7 +58,7 @@
 #define GUEST_INIT						\
 	"mov $0xd0000000, %edi\n mov $" XSTR(FRESH_GPA) ", %esi\n"
 #define GUEST_LOOP(name, init, body)				\
-	asm(".pushsection .rodata\n .code32\n"			\
+	asm(".pushsection .rodata\n"				\
 	    ".global guest_" #name ", guest_" #name "_end\n"	\
 	    "guest_" #name ":\n"				\
 	    GUEST_INIT						\
@@ -63,20 +68,20 @@
 	    "rdtsc\n mov %eax, " XSTR(RESULT_GPA) "+8\n"	\
 	    "mov %edx, " XSTR(RESULT_GPA) "+12\n"		\
 	    "out %al, $" XSTR(DONE_PORT) "\n hlt\n"		\
-	    "guest_" #name "_end:\n .code64\n .popsection\n");	\
+	    "guest_" #name "_end:\n .popsection\n");		\
 	extern const char guest_##name[], guest_##name##_end[];
 
 GUEST_LOOP(empty, "", "nop")
 GUEST_LOOP(cpuid, "", "xor %eax, %eax\n cpuid")
 GUEST_LOOP(rdmsr, "mov $0xc0000080, %ecx", "rdmsr")
 GUEST_LOOP(wrmsr, "mov $0xc0000080, %ecx\n rdmsr", "wrmsr")
-GUEST_LOOP(cr4, "mov %cr4, %eax", "xor $0x80, %eax\n mov %eax, %cr4")
+GUEST_LOOP(cr4, "mov %cr4, %rax", "xor $0x80, %eax\n mov %rax, %cr4")
 GUEST_LOOP(vmmcall, "", "mov $999, %eax\n vmmcall")
-GUEST_LOOP(fresh, "", "mov %eax, (%esi)\n add $4096, %esi")
+GUEST_LOOP(fresh, "", "mov %eax, (%rsi)\n add $4096, %rsi")
 GUEST_LOOP(in, "", "in $" XSTR(WORK_PORT) ", %al")
 GUEST_LOOP(out, "", "out %al, $" XSTR(WORK_PORT))
-GUEST_LOOP(mmio_read, "", "mov (%edi), %eax")
-GUEST_LOOP(mmio_write, "", "mov %eax, (%edi)")
+GUEST_LOOP(mmio_read, "", "mov (%rdi), %eax")
+GUEST_LOOP(mmio_write, "", "mov %eax, (%rdi)")
 GUEST_LOOP(hlt, "", "hlt")
 GUEST_LOOP(irq, "", "out %al, $" XSTR(WORK_PORT) "\n sti\n nop\n cli")
 
@@ -116,23 +121,34 @@ static void flat_segment(struct kvm_segment *seg, bool code)
 {
 	*seg = (struct kvm_segment){
 		.limit = 0xffffffff, .selector = code ? 8 : 16, .type = code ? 11 : 3,
-		.present = 1, .db = 1, .s = 1, .g = 1,
+		.present = 1, .db = !code, .l = code, .s = 1, .g = 1,
 	};
 }
 
-/* An interrupt gate for IRQ_VECTOR; the handler is a lone IRET on the page after the gates. */
+/* An interrupt gate for IRQ_VECTOR, its handler (a lone IRETQ), and the GDT that its selector needs. */
 static void write_idt(struct vm *vm)
 {
-	uint32_t handler = IDT_GPA + 0x800;
-	uint32_t gate[2] = {
-		8u << 16 | (handler & 0xffff), (handler & 0xffff0000) | 0x8e00,
-	};
-	/* The gate's code segment is loaded from a GDT, which therefore must exist. */
-	static const uint64_t gdt[] = { 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
+	static const uint64_t gdt[] = { 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+	static const unsigned char handler[] = { 0x48, 0xcf };
+	uint64_t gate[2] = { HANDLER_GPA | 8ull << 16 | 0x8eull << 40, 0 };
 
-	memcpy(vm->memory + IDT_GPA + IRQ_VECTOR * 8, gate, sizeof(gate));
-	vm->memory[handler] = (char)0xcf;
-	memcpy(vm->memory + IDT_GPA + 0xc00, gdt, sizeof(gdt));
+	memcpy(vm->memory + IDT_GPA + IRQ_VECTOR * sizeof(gate), gate, sizeof(gate));
+	memcpy(vm->memory + HANDLER_GPA, handler, sizeof(handler));
+	memcpy(vm->memory + GDT_GPA, gdt, sizeof(gdt));
+}
+
+/* One level-4 table, one level-3 table, four level-2 tables with large pages. */
+static void write_tables(struct vm *vm)
+{
+	uint64_t (*table)[TABLE_ENTRIES] = (void *)(vm->memory + TABLES_GPA);
+	const uint64_t link = 7, large = 0xe7;
+
+	table[0][0] = (TABLES_GPA + 0x1000) | link;
+	for (uint64_t i = 0; i < 4; i++) {
+		table[1][i] = (TABLES_GPA + 0x2000 + (i << 12)) | link;
+		for (uint64_t k = 0; k < TABLE_ENTRIES; k++)
+			table[2 + i][k] = (i * TABLE_ENTRIES + k) << 21 | large;
+	}
 }
 
 static void set_up_vcpu(struct vm *vm)
@@ -149,10 +165,13 @@ static void set_up_vcpu(struct vm *vm)
 	flat_segment(&sregs.cs, true);
 	flat_segment(&sregs.ds, false);
 	sregs.es = sregs.ss = sregs.fs = sregs.gs = sregs.ds;
-	sregs.cr0 |= 1;
+	sregs.cr0 |= 0x80000001;	/* PG, PE */
+	sregs.cr3 = TABLES_GPA;
+	sregs.cr4 |= 0x20;		/* PAE */
+	sregs.efer |= 0x500;		/* LMA, LME */
 	sregs.idt.base = IDT_GPA;
 	sregs.idt.limit = 0x7ff;
-	sregs.gdt.base = IDT_GPA + 0xc00;
+	sregs.gdt.base = GDT_GPA;
 	sregs.gdt.limit = 23;
 	must(ioctl(vm->vcpu, KVM_SET_SREGS, &sregs), "KVM_SET_SREGS");
 }
@@ -181,6 +200,7 @@ static void vm_open(struct vm *vm)
 	if (vm->run == MAP_FAILED)
 		die("mmap vcpu");
 	write_idt(vm);
+	write_tables(vm);
 	set_up_vcpu(vm);
 }
 
