@@ -251,7 +251,8 @@ static void look_qemu(const struct machine *m, struct finding *f)
 		advise(f, "see what '%s --version' says", path);
 	} else if (platform_qemu_hangs_smp(version)) {
 		found(f, WARN, "%s: with this one guests of several vCPUs hang", version);
-		advise(f, "apt-get install qemu-system-x86=1:7.2+dfsg-7+deb12u15, or give guests one vCPU");
+		advise(f, "apt-get install --allow-downgrades qemu-system-{x86,common}=1:7.2+dfsg-7+deb12u15, "
+			"or give guests one vCPU");
 	} else {
 		found(f, OK, "%s", version);
 	}
