@@ -333,6 +333,18 @@ static void make_memory_operand(struct gen *g, unsigned int reg)
 		g->rex |= (index >> 3) << 1;
 }
 
+/* Near, or so far that the address is not canonical. A register that is the base stays. */
+static void choose_bit_offset(struct gen *g, unsigned int reg)
+{
+	u64 *r = &g->c->regs.gpr[reg];
+
+	if (*r - (g->at->mem - (1 << 20)) < 1 << 21)
+		return;
+	*r = rnd(g, 4096) - 2048;
+	if (!g->addr32 && one_in(g, 16))
+		*r = 1ULL << 62 | rnd(g, 1ULL << 60);
+}
+
 static void make_modrm(struct gen *g)
 {
 	const struct gen_form *f = g->form;
@@ -348,14 +360,8 @@ static void make_modrm(struct gen *g)
 	}
 	if (g->mem) {
 		make_memory_operand(g, reg);
-		/* Bit offsets that stay near, unless the register is part of the address. */
-		if ((flags & G_BIT_STRING) && (g->addr32 || !one_in(g, 16))) {
-			u64 offset = rnd(g, 4096) - 2048;
-			u64 old = g->c->regs.gpr[reg];
-
-			if (old < g->at->mem - (1 << 20) || old > g->at->mem + (1 << 20))
-				g->c->regs.gpr[reg] = offset;
-		}
+		if (flags & G_BIT_STRING)
+			choose_bit_offset(g, reg);
 	} else {
 		if ((flags & G_BRANCH) && rm == X86_RSP)
 			rm = X86_RBP;

@@ -449,6 +449,33 @@ static void opcodes_of_32bit_code(void)
 	IS(peek(0, 4), (initial(0, 4) & 0xffff0000) | 0xabcd);
 }
 
+static void division_limits(void)
+{
+	start(X86_MODE_LONG);
+	GPR(RBX) = 1;
+	GPR(RAX) = 0xff80;
+	IS(RUN("\xf6\xfb"), X86_EMU_OK);		/* idiv bl: -128 fits */
+	IS(GPR(RAX), 0x0080);
+	m.regs.rip = 0x100;
+	FAULTS("\xf6\xfb", DE, false);			/* 128 does not */
+	GPR(RAX) = 0xff7f;
+	FAULTS("\xf6\xfb", DE, false);
+	GPR(RDX) = ~0ULL;
+	GPR(RAX) = 1ULL << 63;
+	IS(RUN("\x48\xf7\xfb"), X86_EMU_OK);
+	IS(GPR(RAX), 1ULL << 63);
+	IS(GPR(RDX), 0);
+	m.regs.rip = 0x100;
+	GPR(RDX) = 0;
+	FAULTS("\x48\xf7\xfb", DE, false);
+	IS(RUN("\x48\xf7\xf3"), X86_EMU_OK);		/* unsigned it does */
+	m.regs.rip = 0x100;
+	GPR(RDX) = 1;
+	FAULTS("\x48\xf7\xf3", DE, false);
+	GPR(RBX) = 0;
+	FAULTS("\x48\xf7\xf3", DE, false);
+}
+
 /* ---- string instructions ---- */
 
 static void string_wraps_at_its_address_size(void)
@@ -1001,6 +1028,7 @@ static const struct {
 	{ "POP faults on its destination", pop_faults_on_its_destination },
 	{ "branches", branches },
 	{ "opcodes of 32-bit code", opcodes_of_32bit_code },
+	{ "division limits", division_limits },
 	{ "string address size", string_wraps_at_its_address_size },
 	{ "string segments", string_segments },
 	{ "fault in a repetition", fault_in_repetition },
