@@ -302,8 +302,8 @@ static u64 random_gva(const struct gw_cpu *c)
 {
 	u64 r = random64();
 
-	if (!c->lma)
-		return r & 0xffffffff;
+	if (!c->lma)	/* the upper half does not count */
+		return r & 7 ? r >> 32 : r;
 	if ((r & 15) == 0)
 		return r;
 	return (s64)(r << 8) >> (c->la57 ? 7 : 16);
