@@ -20,7 +20,6 @@
 #define STAT_NAME_SIZE	48	/* as the stock module's */
 #define COUNT	(KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
 #define GAUGE	(KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10)
-#define FLAG	(KVM_STATS_TYPE_INSTANT | KVM_STATS_UNIT_BOOLEAN | KVM_STATS_BASE_POW10)
 
 enum pn_stat_base { BASE_VM, BASE_VM_MMU, BASE_VCPU, BASE_VCPU_MMU };
 
@@ -71,16 +70,12 @@ const struct pn_stat_desc pn_vcpu_stat_desc[] = {
 	VCPU(COUNT, insn_emulation),
 	VCPU(COUNT, insn_emulation_fail),
 	VCPU(COUNT, hypercalls),
-	VCPU(COUNT, fpu_reload),
-	VCPU(COUNT, host_state_reload),
 	VCPU(COUNT, tlb_flush),
 	VCPU(COUNT, cr_exits),
 	VCPU(COUNT, dr_exits),
 	VCPU(COUNT, msr_exits),
 	VCPU(COUNT, cpuid_exits),
-	VCPU(COUNT, invlpg_exits),
 	VCPU(COUNT, user_exits),
-	VCPU(FLAG, guest_mode),
 };
 const unsigned int pn_nr_vcpu_stats = ARRAY_SIZE(pn_vcpu_stat_desc);
 

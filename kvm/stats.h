@@ -22,9 +22,8 @@ struct pn_vcpu_stat {
 	u64 halt_exits, irq_exits, request_irq_exits;
 	u64 irq_injections, nmi_injections, exception_injections;
 	u64 insn_emulation, insn_emulation_fail;
-	u64 hypercalls, fpu_reload, host_state_reload;
-	u64 tlb_flush, guest_mode;
-	u64 cr_exits, dr_exits, msr_exits, cpuid_exits, invlpg_exits;
+	u64 hypercalls, tlb_flush;
+	u64 cr_exits, dr_exits, msr_exits, cpuid_exits;
 	u64 user_exits;				/* returns from KVM_RUN */
 };
 

@@ -241,7 +241,9 @@ void text_table_print(struct text_table *t, const char *indent)
 		int pad = column_width(t, column) - shown_width(t->cell[i]);
 		bool last = column + 1 == t->columns;
 
-		if (t->align[column] == 'r')
+		if (last && !*t->cell[i])
+			;	/* no blanks at the end of a line */
+		else if (t->align[column] == 'r')
 			printf("%s%*s%s", column ? "  " : indent, pad, "", t->cell[i]);
 		else
 			printf("%s%s%*s", column ? "  " : indent, t->cell[i], last ? 0 : pad, "");

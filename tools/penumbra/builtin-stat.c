@@ -45,7 +45,6 @@ static const struct row exit_rows[] = {
 	{ "dr_exits", "debug register" },
 	{ "msr_exits", "MSR" },
 	{ "cpuid_exits", "CPUID" },
-	{ "invlpg_exits", "INVLPG" },
 	{ "hypercalls", "hypercall" },
 };
 
@@ -53,6 +52,7 @@ static const struct row fault_rows[] = {
 	{ "pf_taken", "taken" },
 	{ "pf_fixed", "mapped" },
 	{ "pf_mmio", "device memory" },
+	{ "pf_around", "neighbours mapped along" },
 	{ "tlb_flush", "TLB flushes" },
 };
 
@@ -65,8 +65,6 @@ static const struct row event_rows[] = {
 	{ "user_exits", "returns to the VMM" },
 	{ "mmio_exits", "device memory, by the VMM" },
 	{ "signal_exits", "signals" },
-	{ "fpu_reload", "FPU loads" },
-	{ "host_state_reload", "host state loads" },
 };
 
 #define ROWS(a)	(a), sizeof(a) / sizeof(*(a))
@@ -102,10 +100,7 @@ static void add_rate(struct text_table *t, const struct vms_vm *vm, const struct
 {
 	char count[TEXT_COUNT_BYTES];
 
-	if (old)
-		text_table_add(t, "%s/s", text_count(count, rate(vm, old, name, seconds) + 0.5));
-	else
-		text_table_add(t, " ");
+	text_table_add(t, "%s/s", text_count(count, rate(vm, old, name, seconds) + 0.5));
 }
 
 static void add_row(struct text_table *t, const struct vms_vm *vm, const struct vms_vm *old,
@@ -115,7 +110,8 @@ static void add_row(struct text_table *t, const struct vms_vm *vm, const struct 
 
 	text_table_add(t, "%s", row->title);
 	text_table_add(t, "%s", text_count(count, vms_counter(&vm->stat, row->counter)));
-	add_rate(t, vm, old, row->counter, seconds);
+	if (old)
+		add_rate(t, vm, old, row->counter, seconds);
 }
 
 static void print_exits(const struct vms_vm *vm, const struct vms_vm *old, double seconds)
@@ -124,15 +120,15 @@ static void print_exits(const struct vms_vm *vm, const struct vms_vm *old, doubl
 	static const struct row total = { "exits", "all" };
 	struct text_table t;
 
-	text_table_init(&t, "lrrr");
+	text_table_init(&t, old ? "lrrr" : "lrr");
 	add_row(&t, vm, old, &total, seconds);
-	text_table_add(&t, " ");
+	text_table_add(&t, "%s", "");
 	for (size_t i = 0; i < sizeof(exit_rows) / sizeof(*exit_rows); i++) {
 		n = vms_counter(&vm->stat, exit_rows[i].counter);
 		if (!n)
 			continue;
 		add_row(&t, vm, old, &exit_rows[i], seconds);
-		text_table_add(&t, "%5.1f %%", all ? 100.0 * n / all : 0);
+		text_table_add(&t, "%.1f %%", all ? 100.0 * n / all : 0);
 	}
 	puts("exits");
 	text_table_print(&t, "  ");
@@ -143,7 +139,7 @@ static void print_rows(const char *title, const struct row *rows, size_t nr,
 {
 	struct text_table t;
 
-	text_table_init(&t, "lrr");
+	text_table_init(&t, old ? "lrr" : "lr");
 	for (size_t i = 0; i < nr; i++)
 		add_row(&t, vm, old, &rows[i], seconds);
 	puts(title);
@@ -172,11 +168,11 @@ static void print_vm(const struct vms_vm *vm, const struct vms_vm *old, double s
 	print_memory(vm);
 }
 
-/* All VMs, one a line. */
+/* All VMs, one a line; with rates beside the totals when some VM was there before. */
 static void print_summary(const struct sample *now, const struct sample *last, double seconds)
 {
-	static const char *const heads[] = {
-		"ID", "NAME", "MODE", "EXITS", "", "FAULTS", "", "TO VMM", "", "RESIDENT", "TABLES",
+	static const struct row shown[] = {
+		{ "exits", "EXITS" }, { "pf_taken", "FAULTS" }, { "user_exits", "TO VMM" },
 	};
 	char text[TEXT_COUNT_BYTES];
 	struct text_table t;
@@ -185,19 +181,30 @@ static void print_summary(const struct sample *now, const struct sample *last, d
 		puts("no VM is running");
 		return;
 	}
-	text_table_init(&t, "rllrrrrrrrr");
-	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++)
-		text_table_add(&t, "%s", heads[i]);
+	text_table_init(&t, last ? "rllrrrrrrrr" : "rllrrrrr");
+	text_table_add(&t, "ID");
+	text_table_add(&t, "NAME");
+	text_table_add(&t, "MODE");
+	for (size_t c = 0; c < sizeof(shown) / sizeof(*shown); c++) {
+		text_table_add(&t, "%s", shown[c].title);
+		if (last)
+			text_table_add(&t, "%s", "");
+	}
+	text_table_add(&t, "RESIDENT");
+	text_table_add(&t, "TABLES");
 	for (size_t i = 0; i < now->list.nr; i++) {
-		static const char *const shown[] = { "exits", "pf_taken", "user_exits" };
 		const struct vms_vm *vm = &now->list.vm[i], *old = before(last, vm);
 
 		text_table_add(&t, "%" PRIu32, vm->id);
 		text_table_add(&t, "%s", vm->name[0] ? vm->name : "-");
 		text_table_add(&t, "%s", vm->mode);
 		for (size_t c = 0; c < sizeof(shown) / sizeof(*shown); c++) {
-			text_table_add(&t, "%s", text_count(text, vms_counter(&vm->stat, shown[c])));
-			add_rate(&t, vm, old, shown[c], seconds);
+			text_table_add(&t, "%s", text_count(text, vms_counter(&vm->stat,
+									     shown[c].counter)));
+			if (old)
+				add_rate(&t, vm, old, shown[c].counter, seconds);
+			else if (last)
+				text_table_add(&t, "%s", "");
 		}
 		text_table_add(&t, "%s", text_size(text, vm->resident_bytes));
 		text_table_add(&t, "%s", text_size(text, vm->table_bytes));
