@@ -62,6 +62,7 @@ struct cpu_ops {
 	 * one pointer when the hardware keeps them so, else put together in @cache.
 	 */
 	const struct x86_seg *(*segs)(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR_SEG]);
+	struct x86_seg (*seg)(struct pn_vcpu *vcpu, enum x86_seg_index i);	/* one of them */
 	void (*set_seg)(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg);
 	void (*get_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, struct x86_dtable *d);
 	void (*set_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dtable *d);

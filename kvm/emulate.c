@@ -436,23 +436,30 @@ int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand, bool write)
 	return pn_emulate_decoded(vcpu);
 }
 
-/* The two first bytes decide nearly always; prefixes make it the decoder's business. */
-bool pn_insn_length(struct pn_vcpu *vcpu, u16 opcode, unsigned int *len, int *result)
+/* Are the bytes at RIP just these, in 64-bit code? False when it is not that simple to tell. */
+static bool pn_insn_is(struct pn_vcpu *vcpu, u32 opcode, unsigned int len)
 {
-	unsigned int n = opcode >> 8 ? 2 : 1;
-	u64 rip = vcpu->regs.rip;
 	struct x86_emu *emu = &vcpu->emu;
-	u16 bytes = 0;
+	u64 rip = vcpu->regs.rip;
+	u32 bytes = 0;
 
-	if (pn_is_long_mode(vcpu) && (rip & ~PAGE_MASK) < PAGE_SIZE - 1) {
-		emu->mode = pn_cpu_mode(vcpu);
-		emu->cpl = pn_cpl(vcpu);
-		vcpu->emu_gpa_valid = false;
-		if (emu->mode == X86_MODE_LONG && !pn_emu_fetch(emu, rip, &bytes, n) &&
-		    bytes == opcode) {
-			*len = n;
-			return true;
-		}
+	if (!pn_is_long_mode(vcpu) || (rip & ~PAGE_MASK) > PAGE_SIZE - len)
+		return false;
+	emu->mode = pn_cpu_mode(vcpu);
+	emu->cpl = pn_cpl(vcpu);
+	vcpu->emu_gpa_valid = false;
+	return emu->mode == X86_MODE_LONG && !pn_emu_fetch(emu, rip, &bytes, len) &&
+	       bytes == opcode;
+}
+
+/* The opcode's bytes decide nearly always; prefixes make it the decoder's business. */
+bool pn_insn_length(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len, int *result)
+{
+	unsigned int n = DIV_ROUND_UP(fls(opcode), 8);
+
+	if (n && pn_insn_is(vcpu, opcode, n)) {
+		*len = n;
+		return true;
 	}
 	if (!pn_insn_decode(vcpu, result))
 		return false;

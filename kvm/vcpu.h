@@ -200,9 +200,7 @@ static inline bool pn_is_long_mode(const struct pn_vcpu *v)	/* EFER.LMA */
 /* One segment, by value. */
 static inline struct x86_seg pn_seg(struct pn_vcpu *v, enum x86_seg_index i)
 {
-	struct x86_seg cache[X86_NR_SEG];
-
-	return cpu->segs(v, cache)[i];
+	return cpu->seg(v, i);
 }
 
 /* The privilege level: SS.DPL, which is 0 in real and 3 in virtual-8086 mode. */
@@ -262,10 +260,10 @@ int pn_emulate_finish(struct pn_vcpu *vcpu);		/* user space has done its part; a
  */
 bool pn_insn_decode(struct pn_vcpu *vcpu, int *result);
 /*
- * Length of the instruction at RIP, which exited because it is @opcode (one byte, or
- * two with 0x0f in the low one). As pn_insn_decode.
+ * Length of the instruction at RIP, which exited because it is @opcode: its one to three
+ * bytes without prefixes, the first one lowest; 0: one of several. As pn_insn_decode.
  */
-bool pn_insn_length(struct pn_vcpu *vcpu, u16 opcode, unsigned int *len, int *result);
+bool pn_insn_length(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len, int *result);
 int pn_skip(struct pn_vcpu *vcpu, unsigned int len);	/* RIP past it, traps; as handle_exit */
 enum x86_mode pn_cpu_mode(struct pn_vcpu *vcpu);
 int pn_emulation_failed(struct pn_vcpu *vcpu);		/* as handle_exit */

@@ -90,17 +90,20 @@ static u64 rsvd_4m(const struct mmu_walk_env *env)
 	return BIT_ULL(21) | above >> 32 << 13;
 }
 
-/* Bits that must be zero in a present entry. */
-static u64 reserved_bits(const struct mmu_walk_env *env, const struct guest_format *f, int level, bool leaf)
+/* Bits that must be zero in a present entry of any level. */
+static u64 reserved_anywhere(const struct mmu_walk_env *env, const struct guest_format *f)
 {
-	u64 rsvd;
+	if (!f->nx)
+		return 0;
+	return f->always_rsvd | address_rsvd(env) | (env->efer & EFER_NX ? 0 : PT_NX);
+}
 
+/* Bits that must be zero in this present entry. rsvd: reserved_anywhere(). */
+static u64 reserved_bits(const struct mmu_walk_env *env, const struct guest_format *f, int level, bool leaf,
+			 u64 rsvd)
+{
 	if (!f->nx)
 		return leaf && level == 2 ? rsvd_4m(env) : 0;
-
-	rsvd = f->always_rsvd | address_rsvd(env);
-	if (!(env->efer & EFER_NX))
-		rsvd |= PT_NX;
 	if (f->root_level == 3 && level == 3)	/* a PDPTE of PAE has no rights and no NX */
 		return rsvd | PT_NX | GENMASK_ULL(8, 5) | PT_WRITE | PT_USER;
 	if (leaf)
@@ -159,8 +162,9 @@ static int read_entry(const struct mmu_walk_env *env, const struct guest_format 
 static enum mmu_walk_result descend(const struct mmu_walk_env *env, const struct guest_format *f,
 				    struct mmu_walk *w, gva_t gva, u64 code, unsigned int flags)
 {
+	u64 rights = PT_WRITE | PT_USER | PT_ACCESSED, nx = 0;
+	u64 rsvd = reserved_anywhere(env, f);
 	gpa_t table = env->cr3 & f->root_mask;
-	u64 rights = PT_WRITE | PT_USER, nx = 0;
 
 	for (w->level = f->root_level;; w->level--) {
 		bool leaf, pdpte = f->root_level == 3 && w->level == 3;
@@ -172,7 +176,7 @@ static enum mmu_walk_result descend(const struct mmu_walk_env *env, const struct
 		if (!(entry & PT_PRESENT))
 			return page_fault(w, code);
 		leaf = is_leaf(env, f, w->level, entry);
-		if (unlikely(entry & reserved_bits(env, f, w->level, leaf)))
+		if (unlikely(entry & reserved_bits(env, f, w->level, leaf, rsvd)))
 			return page_fault(w, code | MMU_PF_PRESENT | MMU_PF_RSVD);
 		if (!pdpte) {
 			rights &= entry;
@@ -181,6 +185,7 @@ static enum mmu_walk_result descend(const struct mmu_walk_env *env, const struct
 		if (leaf) {
 			w->write = rights & PT_WRITE;
 			w->user = rights & PT_USER;
+			w->accessed = rights & PT_ACCESSED;
 			w->exec = !(f->nx && (nx & PT_NX));
 			w->gpa = leaf_gpa(f, w, gva, entry);
 			return MMU_WALK_OK;
@@ -243,6 +248,8 @@ static int set_accessed_dirty(const struct mmu_walk_env *env, const struct guest
 	unsigned int atomic = flags & MMU_WALK_ATOMIC ? MMU_GUEST_ATOMIC : 0;
 	int level, r;
 
+	if (w->accessed && (!(access & MMU_ACC_WRITE) || (w->entry[w->level - 1] & PT_DIRTY)))
+		return 0;
 	for (level = f->root_level; level >= w->level; level--) {
 		u64 old = w->entry[level - 1], new = old | PT_ACCESSED;
 
@@ -308,6 +315,6 @@ enum mmu_walk_result mmu_walk(struct mmu_walk *out, const struct mmu_walk_env *e
 	out->level = 0;
 	out->root_level = 0;
 	out->page_shift = PAGE_SHIFT;
-	out->write = out->user = out->exec = true;
+	out->write = out->user = out->exec = out->accessed = true;
 	return out->result = MMU_WALK_OK;
 }

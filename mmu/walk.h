@@ -48,6 +48,7 @@ struct mmu_walk {
 	u8 root_level;		/* 0 = paging off; levels above 'level' were walked */
 	u8 page_shift;		/* of the page: 12, 21, 22, 30 bits; paging off: 12 */
 	bool write, user, exec;	/* all levels together, before CR0.WP, SMEP, SMAP and keys */
+	bool accessed;		/* was set at all levels */
 	u16 error_code;		/* of MMU_WALK_FAULT */
 	gpa_t fail_gpa;		/* of MMU_WALK_NO_MEMORY */
 	gpa_t table_gpa[MMU_LEVELS_MAX];	/* [level - 1]: address of the entry used */

@@ -18,7 +18,7 @@
  * Length of the instruction that exited. Without NRIP save (APM vol. 2, 15.7.1)
  * its bytes have to be looked at, since it may carry prefixes.
  */
-static bool svm_insn_length(struct svm_vcpu *svm, u16 opcode, unsigned int *len, int *result)
+static bool svm_insn_length(struct svm_vcpu *svm, u32 opcode, unsigned int *len, int *result)
 {
 	u64 next = svm->vmcb->control.next_rip;
 
@@ -32,8 +32,10 @@ static bool svm_insn_length(struct svm_vcpu *svm, u16 opcode, unsigned int *len,
 #define OPCODE_CPUID	0xa20f
 #define OPCODE_WRMSR	0x300f
 #define OPCODE_RDMSR	0x320f
-#define OPCODE_HLT	0x00f4
-#define OPCODE_ANY	0xffff
+#define OPCODE_HLT	0xf4
+#define OPCODE_VMMCALL	0xd9010f
+#define OPCODE_XSETBV	0xd1010f
+#define OPCODE_ANY	0
 
 static int svm_exit_ud(struct svm_vcpu *svm)
 {
@@ -237,16 +239,25 @@ static int svm_exit_xsetbv(struct svm_vcpu *svm)
 	struct pn_vcpu *vcpu = &svm->vcpu;
 	u64 *gpr = vcpu->regs.gpr;
 	u64 val = (u32)gpr[X86_RAX] | gpr[X86_RDX] << 32;
+	unsigned int len;
+	int r;
 
+	if (!svm_insn_length(svm, OPCODE_XSETBV, &len, &r))
+		return r;
 	if (pn_cpl(vcpu) || (u32)gpr[X86_RCX] || pn_set_xcr0(vcpu, val))
 		return svm_exit_gp(svm);
-	return svm_exit_skip(svm);
+	return pn_skip(vcpu, len);
 }
 
 static int svm_exit_vmmcall(struct svm_vcpu *svm)
 {
+	unsigned int len;
+	int r;
+
+	if (!svm_insn_length(svm, OPCODE_VMMCALL, &len, &r))
+		return r;
 	pn_hypercall(&svm->vcpu);
-	return svm_exit_skip(svm);
+	return pn_skip(&svm->vcpu, len);
 }
 
 static int svm_exit_db(struct svm_vcpu *svm)

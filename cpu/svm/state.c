@@ -24,6 +24,12 @@ static struct x86_seg *svm_seg(struct svm_vcpu *svm, enum x86_seg_index i)
 	}
 }
 
+/* SS.DPL as saved need not be the privilege level (15.5.1); the CPL field is. */
+static inline u16 svm_ss_attrib(const struct svm_save *s)
+{
+	return (s->ss.attrib & ~X86_SEG_DPL) | s->cpl << X86_SEG_DPL_SHIFT;
+}
+
 const struct x86_seg *svm_segs(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR_SEG])
 {
 	struct svm_save *s = &to_svm(vcpu)->vmcb->save;
@@ -31,9 +37,18 @@ const struct x86_seg *svm_segs(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR
 	memcpy(cache, &s->es, X86_SEG_LDTR * sizeof(*cache));
 	cache[X86_SEG_LDTR] = s->ldtr;
 	cache[X86_SEG_TR] = s->tr;
-	/* SS.DPL as saved need not be the privilege level (15.5.1); the CPL field is. */
-	cache[X86_SEG_SS].attrib = (s->ss.attrib & ~X86_SEG_DPL) | s->cpl << X86_SEG_DPL_SHIFT;
+	cache[X86_SEG_SS].attrib = svm_ss_attrib(s);
 	return cache;
+}
+
+struct x86_seg svm_get_seg(struct pn_vcpu *vcpu, enum x86_seg_index i)
+{
+	struct svm_vcpu *svm = to_svm(vcpu);
+	struct x86_seg seg = *svm_seg(svm, i);
+
+	if (i == X86_SEG_SS)
+		seg.attrib = svm_ss_attrib(&svm->vmcb->save);
+	return seg;
 }
 
 void svm_set_seg(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg)

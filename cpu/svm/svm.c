@@ -418,6 +418,7 @@ const struct cpu_ops svm_ops = {
 	.handle_exit = svm_handle_exit,
 	.tlb_flush = svm_tlb_flush,
 	.segs = svm_segs,
+	.seg = svm_get_seg,
 	.set_seg = svm_set_seg,
 	.get_dtable = svm_get_dtable,
 	.set_dtable = svm_set_dtable,

@@ -90,6 +90,7 @@ void svm_msrpm_update(struct svm_vcpu *svm);	/* CPUID changed */
 /* state.c */
 void svm_reset(struct pn_vcpu *vcpu, bool init);
 const struct x86_seg *svm_segs(struct pn_vcpu *vcpu, struct x86_seg cache[X86_NR_SEG]);
+struct x86_seg svm_get_seg(struct pn_vcpu *vcpu, enum x86_seg_index i);
 void svm_set_seg(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg);
 void svm_get_dtable(struct pn_vcpu *vcpu, enum cpu_dtable t, struct x86_dtable *d);
 void svm_set_dtable(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dtable *d);
