@@ -236,6 +236,14 @@ static void svm_save_host(struct svm_cpu *sc)
 	asm volatile("vmsave %0" : : "a"(sc->host_vmcb_pa) : "memory");
 }
 
+/* What the kernel's own entry code and vDSO expect: node and CPU. */
+static u32 svm_host_tsc_aux(void)
+{
+	int c = smp_processor_id();
+
+	return cpu_to_node(c) << 12 | c;
+}
+
 static void svm_vcpu_load(struct pn_vcpu *vcpu, int cpu_nr)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -252,18 +260,14 @@ static void svm_vcpu_load(struct pn_vcpu *vcpu, int cpu_nr)
 		sc->last = svm;
 		indirect_branch_prediction_barrier();
 	}
-	if (vcpu->has_rdtscp)
+	if (vcpu->has_rdtscp && vcpu->tsc_aux != svm_host_tsc_aux())
 		wrmsrl(MSR_TSC_AUX, vcpu->tsc_aux);
 }
 
 static void svm_vcpu_put(struct pn_vcpu *vcpu)
 {
-	if (vcpu->has_rdtscp) {
-		int c = smp_processor_id();
-
-		/* As the kernel's own entry code expects it: node and CPU. */
-		wrmsrl(MSR_TSC_AUX, (cpu_to_node(c) << 12) | c);
-	}
+	if (vcpu->has_rdtscp && vcpu->tsc_aux != svm_host_tsc_aux())
+		wrmsrl(MSR_TSC_AUX, svm_host_tsc_aux());
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
