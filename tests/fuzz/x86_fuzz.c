@@ -9,7 +9,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include "x86_machine.h"
+#include "tests/unit/x86_machine.h"
 
 #define BASE	0x10000ULL
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See x86_gen.h. */
-#include "x86_gen.h"
+#include "tests/unit/x86_gen.h"
 
 #define CF X86_EFLAGS_CF
 #define PF X86_EFLAGS_PF

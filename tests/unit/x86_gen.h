@@ -7,7 +7,7 @@
 #ifndef TESTS_X86_GEN_H
 #define TESTS_X86_GEN_H
 
-#include "x86_machine.h"
+#include "tests/unit/x86_machine.h"
 
 /* Properties of a form. */
 #define G_BYTE		0x00001	/* byte operands when the opcode is even, unless G_WORD */

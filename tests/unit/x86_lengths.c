@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "x86/decode.h"
-#include "x86_reference.h"
+#include "tests/unit/x86_reference.h"
 
 static const enum x86_mode modes[] = { X86_MODE_PROT16, X86_MODE_PROT32, X86_MODE_LONG };
 static const unsigned int mode_bits[] = { 16, 32, 64 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See x86_machine.h. */
 #include <stdio.h>
-#include "x86_machine.h"
+#include "tests/unit/x86_machine.h"
 
 static struct machine *machine_of(struct x86_emu *emu)
 {

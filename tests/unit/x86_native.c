@@ -17,7 +17,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <ucontext.h>
-#include "x86_gen.h"
+#include "tests/unit/x86_gen.h"
 
 #define MEM_ADDRESS	0x10002000ULL
 #define CODE_ADDRESS	0x18000000ULL

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <capstone/capstone.h>
-#include "x86_reference.h"
+#include "tests/unit/x86_reference.h"
 
 struct reference {
 	csh handle;

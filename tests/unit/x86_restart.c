@@ -10,7 +10,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include "x86_gen.h"
+#include "tests/unit/x86_gen.h"
 
 #define MEM_ADDRESS	0x10002000ULL
 #define CODE_ADDRESS	0x18000000ULL
