@@ -11,7 +11,7 @@ PENUMBRA_SRC    := $(wildcard tools/penumbra/*.c)
 LIBPENUMBRA_OBJ := $(LIBPENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 PENUMBRA_OBJ    := $(PENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 
-.PHONY: penumbra man dkms-tree
+.PHONY: penumbra man install-tools dkms-tree
 tools: penumbra man
 penumbra: $(BUILD)/bin/penumbra
 man: $(BUILD)/man/penumbra.1
@@ -31,6 +31,12 @@ $(BUILD)/bin/penumbra: $(PENUMBRA_OBJ) $(TOOLS_OBJ)/libpenumbra.a
 $(BUILD)/man/%.1: tools/penumbra/%.1.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@ || { rm -f $@; exit 1; }
+
+# DESTDIR and PREFIX as usual.
+PREFIX ?= /usr/local
+install-tools: tools
+	install -D -m 755 $(BUILD)/bin/penumbra $(DESTDIR)$(PREFIX)/bin/penumbra
+	install -D -m 644 $(BUILD)/man/penumbra.1 $(DESTDIR)$(PREFIX)/share/man/man1/penumbra.1
 
 # The module's sources as DKMS wants them.
 DKMS_TREE = $(BUILD)/dkms/penumbra-$(VERSION)
