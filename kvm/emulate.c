@@ -294,6 +294,7 @@ int pn_emulation_failed(struct pn_vcpu *vcpu)
 	u8 n = vcpu->emu.insn.length;
 
 	vcpu->stat.insn_emulation_fail++;
+	trace_kvm_emulate_insn(vcpu, vcpu->emu.insn.bytes, n, true);
 	pn_queue_exception(vcpu, X86_TRAP_UD);
 	if (pn_cpl(vcpu))
 		return 1;
@@ -314,7 +315,15 @@ int pn_emulation_failed(struct pn_vcpu *vcpu)
 
 int pn_memory_error(struct pn_vcpu *vcpu)
 {
-	return vcpu->mmu.fault.error ? vcpu->mmu.fault.error : -EFAULT;
+	switch (vcpu->mmu.fault.error) {
+	case -EHWPOISON:	/* SIGBUS has been sent, and says where */
+	case -EINTR:
+		return 1;	/* the run ends at the signal */
+	case 0:
+		return -EFAULT;
+	default:
+		return vcpu->mmu.fault.error;
+	}
 }
 
 static int pn_emulate_fault(struct pn_vcpu *vcpu)
@@ -392,6 +401,7 @@ int pn_emulate_again(struct pn_vcpu *vcpu)
 int pn_emulate_decoded(struct pn_vcpu *vcpu)
 {
 	vcpu->stat.insn_emulation++;
+	trace_kvm_emulate_insn(vcpu, vcpu->emu.insn.bytes, vcpu->emu.insn.length, false);
 	return pn_emulate_attempt(vcpu);
 }
 
@@ -510,6 +520,8 @@ void pn_hypercall(struct pn_vcpu *vcpu)
 	u64 *rax = &vcpu->regs.gpr[X86_RAX];
 
 	vcpu->stat.hypercalls++;
+	trace_kvm_hypercall(*rax, vcpu->regs.gpr[X86_RBX], vcpu->regs.gpr[X86_RCX],
+			    vcpu->regs.gpr[X86_RDX], vcpu->regs.gpr[X86_RSI]);
 	if (pn_cpl(vcpu))
 		*rax = -KVM_EPERM;
 	else if ((u32)*rax == KVM_HC_VAPIC_POLL_IRQ)

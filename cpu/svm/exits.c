@@ -69,6 +69,7 @@ static int svm_exit_cpuid(struct svm_vcpu *svm)
 {
 	u64 *gpr = svm->vcpu.regs.gpr;
 	u32 eax = gpr[X86_RAX], ebx, ecx = gpr[X86_RCX], edx;
+	u32 function = eax, index = ecx;
 	unsigned int len;
 	int r;
 
@@ -76,6 +77,7 @@ static int svm_exit_cpuid(struct svm_vcpu *svm)
 		return r;
 	svm->vcpu.stat.cpuid_exits++;
 	pn_cpuid(&svm->vcpu, &eax, &ebx, &ecx, &edx);
+	trace_kvm_cpuid(function, index, eax, ebx, ecx, edx);
 	gpr[X86_RAX] = eax;
 	gpr[X86_RBX] = ebx;
 	gpr[X86_RCX] = ecx;
@@ -89,6 +91,7 @@ static int svm_exit_msr(struct svm_vcpu *svm)
 	u64 *gpr = svm->vcpu.regs.gpr, val;
 	u32 msr = gpr[X86_RCX];
 	unsigned int len;
+	bool refused;
 	int r;
 
 	if (!svm_insn_length(svm, write ? OPCODE_WRMSR : OPCODE_RDMSR, &len, &r))
@@ -96,11 +99,14 @@ static int svm_exit_msr(struct svm_vcpu *svm)
 	svm->vcpu.stat.msr_exits++;
 	if (write) {
 		val = (u32)gpr[X86_RAX] | gpr[X86_RDX] << 32;
-		if (pn_set_msr(&svm->vcpu, msr, val, false))
-			return svm_exit_gp(svm);
+		refused = pn_set_msr(&svm->vcpu, msr, val, false);
 	} else {
-		if (pn_get_msr(&svm->vcpu, msr, &val, false))
-			return svm_exit_gp(svm);
+		refused = pn_get_msr(&svm->vcpu, msr, &val, false);
+	}
+	trace_kvm_msr(write, msr, refused && !write ? 0 : val, refused);
+	if (refused)
+		return svm_exit_gp(svm);
+	if (!write) {
 		gpr[X86_RAX] = (u32)val;
 		gpr[X86_RDX] = val >> 32;
 	}
@@ -193,10 +199,12 @@ static int svm_exit_cr(struct svm_vcpu *svm)
 		val = vcpu->regs.gpr[gpr];
 		if (pn_cpu_mode(vcpu) != X86_MODE_LONG)
 			val = (u32)val;
+		trace_kvm_cr(true, cr, val);
 		if (svm_write_cr(vcpu, cr, val))
 			return svm_exit_gp(svm);
 	} else {
 		vcpu->regs.gpr[gpr] = cr == 0 ? vcpu->cr0 : cr == 8 ? vcpu->cr8 : vcpu->cr4;
+		trace_kvm_cr(false, cr, vcpu->regs.gpr[gpr]);
 	}
 	r = pn_skip(vcpu, len);
 	if (r == 1 && write && cr == 8)
@@ -380,6 +388,7 @@ bool svm_handle_exit_fast(struct pn_vcpu *vcpu)
 	switch (c->exit_code) {
 	case SVM_EXIT_NPF:
 		vcpu->stat.pf_taken++;
+		trace_kvm_page_fault(vcpu, c->exit_info_2, c->exit_info_1);
 		svm->verdict = mmu_fault(&vcpu->mmu, c->exit_info_2, c->exit_info_1, MMU_ATOMIC);
 		if (svm->verdict != MMU_RESUME)
 			return false;
