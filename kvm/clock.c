@@ -28,7 +28,8 @@
 #include "kvm/state.h"
 
 #define ENABLED			1ULL
-#define RECHECK_INTERVAL	(10 * HZ)
+#define STABLE_INTERVAL		(10 * HZ)	/* to look whether the host has left the TSC */
+#define UNSTABLE_INTERVAL	HZ
 #define TSC_TOLERANCE_PPM	250	/* of a wanted frequency, as the stock module */
 #define CLOCK_VALID_FLAGS \
 	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
@@ -245,7 +246,6 @@ int pn_clock_init(struct pn_vm *vm)
 	read_host_time(&now);
 	take_pair(vm, &now);
 	vm->kvmclock_offset = -now.base_ns;
-	vm->clock_check = jiffies + RECHECK_INTERVAL;
 	vm->default_tsc_khz = tsc_khz;
 	return 0;
 }
@@ -256,16 +256,17 @@ void pn_clock_vcpu_init(struct pn_vcpu *vcpu)
 	vcpu->tsc_khz = READ_ONCE(vcpu->vm->default_tsc_khz) ?: tsc_khz;
 	vcpu->tsc_offset = choose_offset(vcpu->vm, 0, false);
 	vcpu->tsc_adjust = 0;
-	vcpu->pvclock = (struct pn_pvclock) { .cpu = -1 };
+	vcpu->pvclock = (struct pn_pvclock) { .cpu = -1, .due = jiffies };
 }
 
-void pn_clock_load(struct pn_vcpu *vcpu, int cpu_nr)
+/* See pn_clock_load(): the page may be old, or made for another processor. */
+void pn_clock_refresh(struct pn_vcpu *vcpu, int cpu_nr)
 {
 	struct pn_pvclock *pv = &vcpu->pvclock;
-	bool moved = pv->cpu != cpu_nr && !READ_ONCE(vcpu->vm->clock_stable);
 
 	pv->cpu = cpu_nr;
-	if (moved || unlikely(time_after(jiffies, READ_ONCE(vcpu->vm->clock_check))))
+	pv->due = jiffies + (READ_ONCE(vcpu->vm->clock_stable) ? STABLE_INTERVAL : UNSTABLE_INTERVAL);
+	if (pv->system_time_msr & ENABLED)
 		pn_vcpu_request(vcpu, PN_REQ_CLOCK);
 }
 
@@ -275,7 +276,6 @@ static void recheck(struct pn_vm *vm, const struct host_time *now)
 	bool changed;
 
 	spin_lock(&vm->clock_lock);
-	WRITE_ONCE(vm->clock_check, jiffies + RECHECK_INTERVAL);
 	changed = vm->clock_stable != now->stable;
 	if (changed)
 		take_pair(vm, now);
@@ -320,7 +320,7 @@ void pn_clock_update(struct pn_vcpu *vcpu)
 	if (!(pv->system_time_msr & ENABLED))
 		return;
 	read_host_time(&now);
-	if (time_after(jiffies, READ_ONCE(vm->clock_check)) || vm->clock_stable != now.stable)
+	if (unlikely(READ_ONCE(vm->clock_stable) != now.stable))
 		recheck(vm, &now);
 	spin_lock(&vm->clock_lock);
 	if (vm->clock_stable) {

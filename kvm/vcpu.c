@@ -22,9 +22,7 @@ static struct pn_vcpu *pn_of_notifier(struct preempt_notifier *n)
 static void pn_load_here(struct pn_vcpu *vcpu, int cpu_nr)
 {
 	cpu->vcpu_load(vcpu, cpu_nr);
-	if (vcpu->last_cpu != cpu_nr)
-		pn_clock_load(vcpu, cpu_nr);
-	vcpu->last_cpu = cpu_nr;
+	pn_clock_load(vcpu, cpu_nr);
 	WRITE_ONCE(vcpu->cpu, cpu_nr);
 }
 
@@ -313,7 +311,7 @@ static struct pn_vcpu *pn_vcpu_new(struct pn_vm *vm, unsigned int id)
 		return ERR_PTR(-ENOMEM);
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->cpu = vcpu->last_cpu = -1;
+	vcpu->cpu = -1;
 	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	mutex_init(&vcpu->mutex);
 	preempt_notifier_init(&vcpu->preempt_notifier, &pn_preempt_ops);

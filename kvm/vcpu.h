@@ -9,6 +9,7 @@
 #ifndef PN_KVM_VCPU_H
 #define PN_KVM_VCPU_H
 
+#include <linux/jiffies.h>
 #include <linux/kvm.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
@@ -70,6 +71,7 @@ struct pn_pvclock {
 	u64 wall_clock_msr;
 	bool guest_stopped;	/* KVM_KVMCLOCK_CTRL */
 	int cpu;		/* where the page was last made to fit, -1: nowhere */
+	unsigned long due;	/* jiffies: when to look at it again */
 };
 
 /* The extended state area, in standard (non-compacted) XSAVE format. */
@@ -101,7 +103,6 @@ struct pn_vcpu {
 	struct pid __rcu *pid;		/* the thread that runs it */
 	struct preempt_notifier preempt_notifier;
 	int cpu;			/* loaded on, or -1 */
-	int last_cpu;			/* was loaded on last */
 	int srcu_index;
 	enum pn_vcpu_mode mode;
 	unsigned long requests;		/* bits: enum pn_request */
@@ -351,7 +352,15 @@ int pn_set_system_time_msr(struct pn_vcpu *vcpu, u64 val);	/* 0, or 1: #GP */
 int pn_set_wall_clock_msr(struct pn_vcpu *vcpu, u64 val);
 void pn_set_guest_tsc(struct pn_vcpu *vcpu, u64 tsc, bool host);
 void pn_clock_update(struct pn_vcpu *vcpu);		/* PN_REQ_CLOCK */
-void pn_clock_load(struct pn_vcpu *vcpu, int cpu);	/* vCPU came to this CPU */
+void pn_clock_refresh(struct pn_vcpu *vcpu, int cpu);
+/* The vCPU comes to this CPU. A page made from an unstable TSC is good on one CPU only. */
+static inline void pn_clock_load(struct pn_vcpu *v, int cpu_nr)
+{
+	if (unlikely(time_after(jiffies, v->pvclock.due) ||
+		     (v->pvclock.cpu != cpu_nr && !v->vm->clock_stable)))
+		pn_clock_refresh(v, cpu_nr);
+}
+
 int pn_clock_init(struct pn_vm *vm);
 void pn_clock_vcpu_init(struct pn_vcpu *vcpu);
 long pn_vm_get_clock(struct pn_vm *vm, void __user *argp);

@@ -101,7 +101,6 @@ struct pn_vm {
 	bool tsc_user_set;
 	bool clock_stable;		/* the pair below holds: host time is a function of its TSC */
 	u64 clock_tsc, clock_ns;	/* one moment: host TSC, boot-based ns */
-	unsigned long clock_check;	/* jiffies: when to look at the host's clock again */
 
 	struct pn_vm_stat stat;
 	struct pn_vm_dir *dir;		/* kvm/sysfs.c */
