@@ -121,10 +121,12 @@ int pn_debug_exception(struct pn_vcpu *vcpu, u8 vector, u64 dr6)
 
 	if (vcpu->guest_debug & mine)
 		return exit_to_debugger(vcpu, vector, dr6);
-	if (vector == X86_TRAP_BP)
+	if (vector == X86_TRAP_BP) {
+		vcpu->events.soft_insn_len = 1;
 		pn_queue_exception(vcpu, vector);
-	else
+	} else {
 		pn_queue_exception_payload(vcpu, vector, dr6 & DR6_CONDITIONS);
+	}
 	return 1;
 }
 
@@ -169,6 +171,7 @@ long pn_vcpu_set_guest_debug(struct pn_vcpu *vcpu, void __user *argp)
 	if (dbg.control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
 		if (vcpu->events.exception.pending || vcpu->events.exception.injected)
 			return -EBUSY;
+		vcpu->events.soft_insn_len = 1;		/* RIP is at an INT3 of the guest's own */
 		pn_queue_exception(vcpu, dbg.control & KVM_GUESTDBG_INJECT_DB ?
 				   X86_TRAP_DB : X86_TRAP_BP);
 	}

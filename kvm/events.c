@@ -104,6 +104,7 @@ int pn_events_set(struct pn_vcpu *vcpu, struct kvm_vcpu_events *e)
 	ev->irq.injected = e->interrupt.injected;
 	ev->irq.vector = e->interrupt.nr;
 	ev->irq.soft = e->interrupt.soft;
+	ev->soft_insn_len = 0;		/* not told: RIP is where it is to return to */
 	if (e->flags & KVM_VCPUEVENT_VALID_SHADOW)
 		vcpu->int_shadow = e->interrupt.shadow &
 			(KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI);

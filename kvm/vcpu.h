@@ -62,7 +62,7 @@ struct pn_events {
 	bool nmi_injected;
 	bool nmi_masked;	/* until IRET */
 	atomic_t nmi_pending;	/* 0..2 */
-	u8 soft_insn_len;	/* INT n / INT3 cut short: its length, for hardware without NRIP save */
+	u8 soft_insn_len;	/* of a soft interrupt or #BP: from RIP to where the handler returns */
 };
 
 /* kvmclock: where the guest wants its clock page. */

@@ -13,6 +13,23 @@
  */
 #include "cpu/svm/svm.h"
 
+/*
+ * #BP and soft interrupts return behind their instruction. The processor takes
+ * that address from NEXT_RIP where it has it (15.20), else RIP has to be there.
+ */
+static void svm_pass_instruction(struct svm_vcpu *svm)
+{
+	u64 next = svm->vcpu.regs.rip + svm->vcpu.events.soft_insn_len;
+
+	if (svm_features.nrips) {
+		svm->vmcb->control.next_rip = next;
+		return;
+	}
+	svm->soft_rip = svm->vcpu.regs.rip;
+	svm->soft_next_rip = next;
+	svm->vcpu.regs.rip = next;
+}
+
 void svm_inject(struct pn_vcpu *vcpu)
 {
 	struct pn_events *ev = &vcpu->events;
@@ -20,11 +37,16 @@ void svm_inject(struct pn_vcpu *vcpu)
 
 	if (ev->exception.injected) {
 		event |= SVM_EVENT_EXCEPTION | ev->exception.vector;
+		if (ev->exception.vector == X86_TRAP_BP)
+			svm_pass_instruction(to_svm(vcpu));
 		if (ev->exception.has_error)
 			event |= SVM_EVENT_HAS_ERROR | (u64)ev->exception.error << 32;
 	} else if (ev->nmi_injected) {
 		event |= SVM_EVENT_NMI | X86_TRAP_NMI;
 		svm_update_nmi(to_svm(vcpu));
+	} else if (ev->irq.soft) {
+		event |= SVM_EVENT_SOFT | ev->irq.vector;
+		svm_pass_instruction(to_svm(vcpu));
 	} else {
 		event |= SVM_EVENT_IRQ | ev->irq.vector;
 	}
@@ -122,6 +144,14 @@ bool svm_nmi_step_done(struct svm_vcpu *svm)
 	       !(svm->stepped_rflags & X86_EFLAGS_TF);
 }
 
+/* A soft event whose delivery was cut short: back to its instruction, to be done again by it. */
+static void svm_end_soft(struct svm_vcpu *svm, bool again)
+{
+	if (again && svm->vcpu.regs.rip == svm->soft_next_rip)
+		svm->vcpu.regs.rip = svm->soft_rip;
+	svm->soft_next_rip = 0;
+}
+
 /*
  * What was injected has been delivered, unless the exit came in the middle of
  * it: then EXITINTINFO says what has to be done again. Software interrupts and
@@ -139,6 +169,8 @@ void svm_recover_events(struct svm_vcpu *svm)
 	ev->irq.injected = false;
 	if (ev->nmi_masked && svm->iret_rip && svm->vcpu.regs.rip != svm->iret_rip)
 		svm_unmask_nmi(svm);
+	if (unlikely(svm->soft_next_rip))
+		svm_end_soft(svm, info & SVM_EVENT_VALID);
 	if (likely(!(info & SVM_EVENT_VALID)))
 		return;
 	switch (info & SVM_EVENT_TYPE) {

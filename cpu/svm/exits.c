@@ -284,6 +284,28 @@ static int svm_exit_bp(struct svm_vcpu *svm)
 	return pn_debug_exception(&svm->vcpu, X86_TRAP_BP, 0);
 }
 
+/*
+ * INT n, INT3 or INTO; only on an emulated processor that does not tell them
+ * apart, and while user space has breakpoints. All but INT3 go on as what they are.
+ */
+static int svm_exit_intn(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct x86_insn *insn = &vcpu->emu.insn;
+	int r;
+
+	if (!pn_insn_decode(vcpu, &r))
+		return r;
+	if (insn->op == X86_OP_INT3)
+		return svm_exit_bp(svm);
+	vcpu->events.irq.injected = true;
+	vcpu->events.irq.soft = true;
+	vcpu->events.irq.vector = insn->op == X86_OP_INTO ? X86_TRAP_OF :
+				  insn->op == X86_OP_INT1 ? X86_TRAP_DB : insn->imm;
+	vcpu->events.soft_insn_len = insn->length;
+	return 1;
+}
+
 static int svm_exit_ac(struct svm_vcpu *svm)
 {
 	pn_queue_exception_error(&svm->vcpu, X86_TRAP_AC, svm->vmcb->control.exit_info_1);
@@ -345,6 +367,7 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_RDPMC]			= svm_exit_gp,
 	[SVM_EXIT_CPUID]			= svm_exit_cpuid,
 	[SVM_EXIT_IRET]				= svm_exit_iret,
+	[SVM_EXIT_INTN]				= svm_exit_intn,
 	[SVM_EXIT_INVD]				= svm_exit_skip,
 	[SVM_EXIT_PAUSE]			= svm_exit_pause,
 	[SVM_EXIT_HLT]				= svm_exit_hlt,

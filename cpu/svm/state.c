@@ -116,10 +116,14 @@ static void svm_update_debug(struct svm_vcpu *svm)
 	s->dr7 = pn_debug_effective_dr7(&svm->vcpu);
 	/* New conditions are told from old ones by starting with none. */
 	s->dr6 = PN_DR6_RESET;
-	if (svm->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP)
+	if (svm->vcpu.guest_debug & KVM_GUESTDBG_USE_SW_BP) {
 		svm_intercept(svm, SVM_EXCEPTION + X86_TRAP_BP);
-	else
+		if (svm_features.int3_is_intn)
+			svm_intercept(svm, SVM_INTN);
+	} else {
 		svm_pass(svm, SVM_EXCEPTION + X86_TRAP_BP);
+		svm_pass(svm, SVM_INTN);
+	}
 	svm_dirty(svm, SVM_CLEAN_DRX);
 }
 

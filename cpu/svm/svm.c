@@ -91,6 +91,8 @@ static int svm_setup(void)
 	svm_features.decode_assists = edx & BIT(7);
 	svm_features.pause_filter = edx & BIT(10);
 	svm_features.v_spec_ctrl = edx & BIT(20);
+	svm_features.int3_is_intn = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
+				    hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	if (!svm_features.npt) {
 		pr_err("penumbra_kvm: no nested paging on this processor, and no other mode exists yet\n");
 		return -EOPNOTSUPP;

@@ -36,6 +36,9 @@ struct svm_vcpu {
 	bool nmi_singlestep;
 	u64 iret_rip;
 	u64 stepped_rflags;		/* TF and RF the guest had before we stepped */
+
+	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
+	u64 soft_rip, soft_next_rip;
 	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
 };
 
@@ -43,6 +46,7 @@ struct svm_vcpu {
 struct svm_features {
 	bool npt, nrips, flush_by_asid, decode_assists, vmcb_clean;
 	bool pause_filter, v_spec_ctrl;
+	bool int3_is_intn;	/* QEMU's emulation: INT3 is intercepted as INT n, not as #BP */
 };
 extern struct svm_features svm_features;
 
