@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# vm_suite NAME ARGUMENTS...: runs tests/vm/NAME-in-host in the test host on
+# ENGINE; what it needs besides is put into $share first. HOST_ARGS go to
+# appliance/run.
+
+share=$(mktemp -d)
+trap 'rm -rf "$share"' EXIT
+
+vm_suite() {
+	local name=$1 engine=${ENGINE:-penumbra:nested}
+	shift
+	cp tests/vm/guests-in-host.sh "tests/vm/$name-in-host" "$share/"
+	# shellcheck disable=SC2086
+	appliance/run ${HOLD---hold} --engine "$engine" --kernel "${KERNEL:-6.1}" --smp 2 --mem 2048 \
+		--timeout "${LIMIT:-$([ -z "${TEST_LONG:-}" ] && echo 480 || echo 3500)}" --share "$share" ${HOST_ARGS:-} \
+		-- "ENGINE=$engine TEST_LONG=${TEST_LONG:-} TIME=${TIME:-100}; export ENGINE TEST_LONG TIME
+		    sh /share/$name-in-host $*"
+}
