@@ -12,3 +12,20 @@ $(GUEST_DIR)/emu: $(EMU_SRC) $(EMU_HDR) tests/abi/vmm.c tests/abi/tap.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -static -no-pie $(CFLAGS) $(WARN) -Itests/abi -Itests/guest/emu \
 		-o $@ $(EMU_SRC) tests/abi/vmm.c tests/abi/tap.c
+
+# Bare-metal guests, started with qemu -kernel: 64-bit code in a 32-bit ELF file.
+BARE_GUESTS := cpu trap io irq mem smp triple nowhere
+BARE_FLAGS  := -std=gnu11 -O1 -m64 -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
+	       -fcf-protection=none -fno-stack-protector -fno-asynchronous-unwind-tables \
+	       -fno-tree-loop-distribute-patterns -Wall -Wextra -Wno-unused-parameter -Werror
+BARE_LINK   := -nostdlib -static -Wl,-T,tests/guest/bare/link.ld -Wl,--build-id=none -Wl,-z,noexecstack \
+	       -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
+BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c
+
+TEST_NEEDS += $(BARE_GUESTS:%=$(GUEST_DIR)/%.elf)
+
+$(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h tests/guest/bare/link.ld
+	@mkdir -p $(@D)
+	$(CC) $(BARE_FLAGS) $(BARE_LINK) -o $@64 $(BARE_LIB) $<
+	objcopy -O elf32-i386 $@64 $@
+	@rm -f $@64

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Several processors: start, interrupts between them, locked operations, TLB shootdown, clocks. */
+#include "guest.h"
+
+#define CALL	0x60
+#define ROUNDS	20000
+#define WINDOW	0x600000000ull
+
+static volatile u32 phase, arrived, answered[8], wrong;
+static volatile u64 counter, plain, last_tsc;
+static volatile u8 bits[64];
+static unsigned int cpus;
+
+static void call(struct frame *f)
+{
+	__atomic_add_fetch(&answered[apic_read(0x20) >> 24], 1, __ATOMIC_SEQ_CST);
+	apic_eoi();
+}
+
+static void barrier(u32 n)
+{
+	__atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
+	while (arrived < n * cpus)
+		pause();
+}
+
+static void locked(unsigned int cpu)
+{
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		__atomic_add_fetch(&counter, 1, __ATOMIC_SEQ_CST);
+		asm volatile("lock btsq %1, %0" : "+m"(*(u64 *)bits) : "r"((u64)(i % 16 + 16 * cpu) % 64) : "memory");
+		if (i % 64 == 0)
+			cpuid(0, 0);
+	}
+}
+
+/* A ticket lock around a plain counter. */
+static void ticketed(void)
+{
+	static volatile u32 next, serving;
+
+	for (unsigned int i = 0; i < ROUNDS / 8; i++) {
+		u32 mine = __atomic_fetch_add(&next, 1, __ATOMIC_SEQ_CST);
+
+		while (serving != mine)
+			pause();
+		plain++;
+		__atomic_store_n(&serving, mine + 1, __ATOMIC_RELEASE);
+	}
+}
+
+/* The TSC of whoever comes next is never behind. */
+static void clocks(void)
+{
+	static volatile u32 lock;
+
+	for (unsigned int i = 0; i < 500; i++) {
+		while (__atomic_exchange_n(&lock, 1, __ATOMIC_ACQUIRE))
+			pause();
+		u64 now = rdtsc();
+		if (now < last_tsc)
+			wrong++;
+		last_tsc = now;
+		__atomic_store_n(&lock, 0, __ATOMIC_RELEASE);
+	}
+}
+
+static volatile u64 *shared_pte;
+static volatile u32 generation, seen[8];
+static volatile u32 stop;
+
+/* Reads the page again after each shootdown; an old value is a flush that was lost. */
+static void reader(unsigned int cpu)
+{
+	u32 mine = 0;
+
+	while (!stop) {
+		u32 now = generation;
+
+		if (now == mine) {
+			pause();
+			continue;
+		}
+		invlpg((void *)WINDOW);
+		if (*(volatile u64 *)WINDOW != now)
+			__atomic_add_fetch(&wrong, 1, __ATOMIC_SEQ_CST);
+		mine = now;
+		seen[cpu] = now;
+	}
+}
+
+static void work(unsigned int cpu)
+{
+	barrier(1);
+	locked(cpu);
+	barrier(2);
+	ticketed();
+	barrier(3);
+	clocks();
+	barrier(4);
+	sti();
+	if (cpu) {
+		reader(cpu);
+		for (;;)
+			asm volatile("hlt");
+	}
+}
+
+static void ap(unsigned int cpu)
+{
+	while (!phase)
+		pause();
+	work(cpu);
+}
+
+static void test_calls(void)
+{
+	unsigned int bad = 0;
+
+	for (unsigned int to = 1; to < cpus; to++)
+		for (unsigned int i = 0; i < 50; i++) {
+			u32 before = answered[to];
+
+			ipi(to, 0x4000 | CALL);
+			for (u64 n = 0; answered[to] == before && n < 2000000; n++)
+				pause();
+			bad += answered[to] == before;
+		}
+	is("fifty interrupts to each other processor", bad, 0);
+}
+
+static void test_shootdown(void)
+{
+	u64 *a = page_new(), *b = page_new();
+
+	shared_pte = map(WINDOW, (u64)a | PTE_P | PTE_W);
+	for (u32 g = 1; g <= 300; g++) {
+		u64 *p = g & 1 ? a : b;
+
+		*p = g;
+		*shared_pte = (u64)p | PTE_P | PTE_W;
+		generation = g;
+		for (unsigned int to = 1; to < cpus; to++)
+			for (u64 n = 0; seen[to] != g && n < 20000000; n++)
+				pause();
+	}
+	stop = 1;
+	is("300 pages exchanged under the others' eyes", wrong, 0);
+	ok(cpus < 2 || seen[1] == 300, "all were seen");
+}
+
+void guest_main(void)
+{
+	apic_on();
+	trap_set(CALL, call);
+	cpus = smp_start(ap);
+	is("processors", cpus, told("cpus=4") ? 4 : 2);
+	phase = 1;
+	work(0);
+	is("locked adds", counter, (u64)cpus * ROUNDS);
+	is("a counter under a ticket lock", plain, (u64)cpus * (ROUNDS / 8));
+	is("time never went back between processors", wrong, 0);
+	test_calls();
+	test_shootdown();
+}
