@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "builtin.h"
@@ -26,13 +27,13 @@
 #define MAX_VCPUS	255	/* what any version may have; the module is asked too */
 #define MAX_MEMORY	(UINT64_C(4) << 40)
 
-/* The modes of the MMU there are. */
+/* The modes of the MMU there are: with one, there is nothing to set. */
 static const char *const modes[] = { "nested" };
 
 #define NR_MODES	(sizeof(modes) / sizeof(*modes))
 
 struct options {
-	const char *name, *mode, *kernel, *initrd, *append, *cdrom, *qemu;
+	const char *name, *kernel, *initrd, *append, *cdrom, *qemu;
 	struct args_disk disk[MAX_DISKS];
 	unsigned int nr_disks;
 	uint64_t memory_bytes, vcpus;
@@ -137,7 +138,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'c':
 		return parse_vcpus(arg, state, &o->vcpus);
 	case 'M':
-		o->mode = arg;
 		return parse_mode(arg, state);
 	case KEY_KERNEL:
 		o->kernel = arg;
@@ -219,6 +219,17 @@ static int check_name(const struct options *o)
 		return 0;
 	return fail("run", "the name '%s' is in use by process %d: choose another, or end that VM",
 		    o->name, (int)pid);
+}
+
+/* Sockets have short names. */
+static int check_dir(const struct options *o)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	if (!instance_path(path, sizeof(path), o->name, "console"))
+		return 0;
+	return fail("run", "%s is too long for sockets in it: set PENUMBRA_RUN_DIR to a shorter one",
+		    instance_dir());
 }
 
 static int check_program(const struct options *o)
@@ -425,7 +436,6 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 	struct options o = {
 		.memory_bytes = UINT64_C(512) << 20,
 		.vcpus = 1,
-		.mode = modes[0],
 		.qemu = "qemu-system-x86_64",
 	};
 	struct args a = {};
@@ -435,6 +445,8 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 	ret = cmdline_parse(&argp, argc, argv, &o);
 	if (!ret)
 		ret = check_files(&o);
+	if (!ret)
+		ret = check_dir(&o);
 	if (!ret)
 		ret = check_name(&o);
 	if (!ret && !o.dry_run)
