@@ -14,7 +14,7 @@ $(GUEST_DIR)/emu: $(EMU_SRC) $(EMU_HDR) tests/abi/vmm.c tests/abi/tap.c
 		-o $@ $(EMU_SRC) tests/abi/vmm.c tests/abi/tap.c
 
 # Bare-metal guests, started with qemu -kernel: 64-bit code in a 32-bit ELF file.
-BARE_GUESTS := cpu trap io irq mem smp triple nowhere
+BARE_GUESTS := cpu trap io irq mem smp triple nowhere loop
 BARE_FLAGS  := -std=gnu11 -O1 -m64 -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
 	       -fcf-protection=none -fno-stack-protector -fno-asynchronous-unwind-tables \
 	       -fno-tree-loop-distribute-patterns -Wall -Wextra -Wno-unused-parameter -Werror

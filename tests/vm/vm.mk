@@ -4,8 +4,12 @@
 
 VM_TESTS := $(BUILD)/tests/vm
 
-TEST_NEEDS += $(VM_TESTS)/pressure
+TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub
 
 $(VM_TESTS)/%: tests/vm/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -static $(CFLAGS) $(WARN) -o $@ $< -lpthread
+
+$(VM_TESTS)/gdbstub: tests/vm/gdbstub.c tests/abi/tap.c tests/abi/tap.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -static $(CFLAGS) $(WARN) -Itests/abi -o $@ tests/vm/gdbstub.c tests/abi/tap.c
