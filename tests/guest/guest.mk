@@ -22,6 +22,14 @@ BARE_LINK   := -nostdlib -static -Wl,-T,tests/guest/bare/link.ld -Wl,--build-id=
 	       -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c
 
+LEGACY := tests/guest/bare/legacy_start.S tests/guest/bare/legacy.c
+
+TEST_NEEDS += $(GUEST_DIR)/legacy.elf
+
+$(GUEST_DIR)/legacy.elf: $(LEGACY) tests/guest/bare/link.ld
+	@mkdir -p $(@D)
+	$(CC) $(subst -mno-red-zone,,$(BARE_FLAGS:-m64=-m32)) $(BARE_LINK) -o $@ $(LEGACY)
+
 TEST_NEEDS += $(BARE_GUESTS:%=$(GUEST_DIR)/%.elf)
 
 $(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h tests/guest/bare/link.ld

@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,8 @@ static char *receive(void)
 	get();
 	if (write(fd, "+", 1) != 1)
 		tap_bail("write to the stub");
+	if (getenv("GDBSTUB_TRACE"))
+		tap_note("reply %.120s", body);
 	return body;
 }
 
@@ -60,6 +63,18 @@ static char *ask(const char *body)
 {
 	transmit(body);
 	return receive();
+}
+
+/* Stopping the guest is told once more, for having been asked to by the connection. */
+static void drain(void)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	while (poll(&p, 1, 500) > 0 && read(fd, &c, 1) == 1)
+		;
+	if (write(fd, "+", 1) != 1)
+		tap_bail("write to the stub");
 }
 
 /* RIP is the 17th register of 'g', little-endian. */
@@ -104,6 +119,7 @@ int main(int argc, char **argv)
 	alarm(120);
 	attach(atoi(argv[1]));
 	tap_ok(!strncmp(ask("?"), "T", 1), "the stub stops the guest");
+	drain();
 	snprintf(text, sizeof(text), "Z0,%llx,1", (unsigned long long)at);
 	tap_ok(!strcmp(ask(text), "OK"), "a breakpoint is set");
 	tap_ok(!strncmp(ask("c"), "T05", 3), "the guest stops with a trap");
