@@ -4,7 +4,7 @@
 
 VM_TESTS := $(BUILD)/tests/vm
 
-TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub
+TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub $(VM_TESTS)/clock
 
 $(VM_TESTS)/%: tests/vm/%.c
 	@mkdir -p $(@D)
