@@ -30,6 +30,7 @@ enum reason {
 	FOREIGN,		/* another vendor's: VIA PadLock, AMD SSE5, Cyrix */
 	MANDATORY_16BIT,	/* the reference knows no mandatory prefixes in 16-bit code */
 	PREFIX_ORDER,		/* the reference agrees when repeated and idle prefixes are taken out */
+	ADDRSIZE_REX_W,		/* the reference takes 67 in front of REX.W for 66 */
 	VEX_PREFIXED,		/* undefined: F2, F3 in front of VEX, XOP, EVEX */
 	XOP_IMM_16BIT,		/* the reference cuts the immediate of map A by operand size */
 	NR_REASONS
@@ -47,6 +48,7 @@ static const char *const reason_text[NR_REASONS] = {
 	[FOREIGN] = "another vendor's instruction",
 	[PREFIX_ORDER] = "several prefixes, agrees with fewer",
 	[MANDATORY_16BIT] = "mandatory prefix in 16-bit code",
+	[ADDRSIZE_REX_W] = "67 with REX.W",
 	[VEX_PREFIXED] = "prefix in front of VEX",
 	[XOP_IMM_16BIT] = "immediate of XOP map A in 16-bit code",
 };
@@ -157,24 +159,23 @@ static enum reason explain_lengths(const struct sample *s)
 }
 
 /*
- * Copies the sample without prefix @drop, without all but the last of repeated ones, and with
- * 66 behind all others (but REX).
+ * Copies the sample without the prefixes @drop and @and_drop, and with all others
+ * once and in the order the reference likes best: 67, others, 66, REX.
  */
-static void drop_prefixes(const struct sample *s, u8 drop, u8 *out)
+static void drop_prefixes(const struct sample *s, u8 drop, u8 and_drop, u8 *out)
 {
+	static const u8 order[] = { 0x67, 0xf0, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0xf2, 0xf3, 0x66 };
 	const u8 *b = s->bytes, *end = b + 15;
-	bool opsize = false, rex = false;
+	unsigned int i;
 	u8 *p = out;
 
-	for (; b < end && is_prefix(*b, s->mode == 2); b++) {
-		opsize |= *b == 0x66;
-		rex = s->mode == 2 && (*b & 0xf0) == 0x40;
-		if (*b != drop && *b != 0x66 && !rex && !memchr(out, *b, p - out))
-			*p++ = *b;
-	}
-	if (opsize && drop != 0x66)
-		*p++ = 0x66;
-	if (rex)
+	while (b < end && is_prefix(*b, s->mode == 2))
+		b++;
+	for (i = 0; i < sizeof(order); i++)
+		if (order[i] != drop && order[i] != and_drop &&
+		    memchr(s->bytes, order[i], b - s->bytes))
+			*p++ = order[i];
+	if (s->mode == 2 && b > s->bytes && (b[-1] & 0xf0) == 0x40)
 		*p++ = b[-1];
 	while (b < end)
 		*p++ = *b++;
@@ -182,7 +183,7 @@ static void drop_prefixes(const struct sample *s, u8 drop, u8 *out)
 }
 
 /* Prefixes without effect confuse the reference. Are the lengths the same without them? */
-static bool agrees_with_fewer(const struct sample *s)
+static bool agrees_with_fewer(const struct sample *s, u8 and_drop)
 {
 	static const u8 idle[] = { 0x66, 0xf2, 0xf3, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65 };
 	struct x86_insn insn;
@@ -191,7 +192,7 @@ static bool agrees_with_fewer(const struct sample *s)
 	char text[64];
 
 	for (i = 0; i < sizeof(idle); i++) {
-		drop_prefixes(s, idle[i], bytes);
+		drop_prefixes(s, idle[i], and_drop, bytes);
 		theirs = x86_reference_length(mode_bits[s->mode], bytes, 15, text);
 		if (!theirs)
 			continue;
@@ -203,9 +204,27 @@ static bool agrees_with_fewer(const struct sample *s)
 	return false;
 }
 
+/* In 64-bit code 67 changes no length but that of moffs: both must agree without it. */
+static bool agrees_without_addrsize(const struct sample *s)
+{
+	struct x86_insn insn;
+	unsigned int theirs;
+	u8 bytes[15];
+	char text[64];
+	int err;
+
+	drop_prefixes(s, 0x67, 0x67, bytes);
+	theirs = x86_reference_length(mode_bits[s->mode], bytes, 15, text);
+	err = x86_decode(&insn, bytes, 15, modes[s->mode]);
+	return err ? err == s->ours && !theirs : insn.length == theirs;
+}
+
 static enum reason explain(const struct sample *s)
 {
-	if (s->ours > 0 && s->insn.encoding == X86_ENC_LEGACY && agrees_with_fewer(s))
+	if (s->mode == 2 && (s->insn.rex & 8) && s->insn.addr_bytes == 4 && s->theirs &&
+	    (agrees_without_addrsize(s) || agrees_with_fewer(s, 0x67)))
+		return ADDRSIZE_REX_W;
+	if (s->ours > 0 && s->insn.encoding == X86_ENC_LEGACY && agrees_with_fewer(s, 0))
 		return PREFIX_ORDER;
 	if (!s->theirs)
 		return explain_ours_only(s);
