@@ -49,20 +49,31 @@ bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer)
 	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & X86_EFER_LMA);
 }
 
+/* As they are in memory, good or not. */
+static bool read_pdptrs(struct pn_vcpu *vcpu, u64 cr3, u64 entry[4])
+{
+	int i;
+
+	if (pn_guest_read(vcpu, cr3 & 0xffffffe0, entry, 4 * sizeof(*entry), false))
+		return false;
+	/* Reserved as well, but emulated processors set it as in every entry. */
+	for (i = 0; i < 4; i++)
+		entry[i] &= ~PDPTE_ACCESSED;
+	return true;
+}
+
 bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3)
 {
 	u64 reserved = PDPTE_RESERVED | ~0ULL << vcpu->maxphyaddr;
 	u64 entry[4];
 	int i;
 
-	if (pn_guest_read(vcpu, cr3 & 0xffffffe0, entry, sizeof(entry), false))
+	if (!read_pdptrs(vcpu, cr3, entry))
 		return false;
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 4; i++)
 		if ((entry[i] & 1) && (entry[i] & reserved))
 			return false;
-		/* Reserved as well, but emulated processors set it as in every entry. */
-		vcpu->pdptrs[i] = entry[i] & ~PDPTE_ACCESSED;
-	}
+	memcpy(vcpu->pdptrs, entry, sizeof(entry));
 	return true;
 }
 
@@ -182,11 +193,11 @@ void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env)
 {
 	/*
 	 * With nested paging the hardware reads the top entries of PAE from memory each
-	 * time (15.25.10), so what was loaded earlier does not count. If they are
-	 * not good the walk finds out by itself.
+	 * time (15.25.10), so what was loaded earlier does not count, and one that is
+	 * not good matters to the addresses below it only: the walk finds out.
 	 */
 	bool pdptrs = pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) &&
-		      pn_load_pdptrs(vcpu, vcpu->cr3);
+		      read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs);
 
 	*env = (struct mmu_walk_env) {
 		.vcpu = &vcpu->mmu,
