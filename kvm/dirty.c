@@ -24,7 +24,8 @@ int pn_dirty_alloc(struct pn_vm *vm, struct pn_slot *slot)
 {
 	size_t bytes = bitmap_bytes(slot->nr_pages);
 
-	slot->dirty = kvzalloc(2 * bytes, GFP_KERNEL_ACCOUNT);
+	/* Up to half a GiB if user space asks for it: rather refused than an OOM kill. */
+	slot->dirty = kvzalloc(2 * bytes, GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!slot->dirty)
 		return -ENOMEM;
 	slot->taken = slot->dirty + bytes / sizeof(long);

@@ -307,10 +307,12 @@ static int region_check(const struct kvm_userspace_memory_region *m)
 	return 0;
 }
 
-/* What the nested tables can translate: MAXPHYADDR as CPUID 8000_0008 has it. */
-static u64 max_gfn(void)
+/* What our tables can translate, and addresses may be: MAXPHYADDR of CPUID 8000_0008. */
+static u64 max_gfn(struct pn_vm *vm)
 {
-	return (1ULL << ((cpuid_eax(0x80000008) & 0xff) - PAGE_SHIFT)) - 1;
+	unsigned int bits = min(cpuid_eax(0x80000008) & 0xff, PAGE_SHIFT + 9u * vm->mmu.levels);
+
+	return (1ULL << (bits - PAGE_SHIFT)) - 1;
 }
 
 static int region_delete(struct pn_vm *vm, struct pn_slot *old)
@@ -341,7 +343,7 @@ static int region_set(struct pn_vm *vm, const struct kvm_userspace_memory_region
 	}
 	if ((!old || gfn != old->base_gfn) && slot_overlaps(pn_slots_get(vm), m))
 		return -EEXIST;
-	if (gfn + nr_pages - 1 > max_gfn())
+	if (gfn + nr_pages - 1 > max_gfn(vm))
 		return -EINVAL;
 
 	c.new = slot_new(vm, m, old);
