@@ -11,7 +11,7 @@
 
 BENCH_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested
 BENCH_OPS     ?=
-BENCH_BOOTS   ?= 5
+BENCH_BOOTS   ?= 3
 BENCH_KERNEL  ?= 6.1
 BENCH_TIMEOUT ?= 1500
 BENCH_FLAGS   ?=

@@ -447,30 +447,41 @@ int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand, bool write)
 }
 
 /* Are the bytes at RIP just these, in 64-bit code? False when it is not that simple to tell. */
-static bool pn_insn_is(struct pn_vcpu *vcpu, u32 opcode, unsigned int len)
+static bool pn_insn_is(struct pn_vcpu *vcpu, u32 opcode, unsigned int len, bool atomic)
 {
-	struct x86_emu *emu = &vcpu->emu;
-	u64 rip = vcpu->regs.rip;
+	u64 access = MMU_ACC_FETCH, rip = vcpu->regs.rip;
+	struct mmu_walk_env env;
+	struct mmu_walk walk;
 	u32 bytes = 0;
 
-	if (!pn_is_long_mode(vcpu) || (rip & ~PAGE_MASK) > PAGE_SIZE - len)
+	if (!pn_is_long_mode(vcpu) || (rip & ~PAGE_MASK) > PAGE_SIZE - len ||
+	    !(pn_seg(vcpu, X86_SEG_CS).attrib & X86_SEG_L))
 		return false;
-	emu->mode = pn_cpu_mode(vcpu);
-	emu->cpl = pn_cpl(vcpu);
-	vcpu->emu_gpa_valid = false;
-	return emu->mode == X86_MODE_LONG && !pn_emu_fetch(emu, rip, &bytes, len) &&
-	       bytes == opcode;
+	if (pn_cpl(vcpu) == 3)
+		access |= MMU_ACC_USER;
+	pn_walk_env(vcpu, &env);
+	return mmu_walk(&walk, &env, rip, access,
+			MMU_WALK_SET_AD | (atomic ? MMU_WALK_ATOMIC : 0)) == MMU_WALK_OK &&
+	       !pn_guest_read(vcpu, walk.gpa, &bytes, len, atomic) && bytes == opcode;
+}
+
+static unsigned int opcode_bytes(u32 opcode)
+{
+	return DIV_ROUND_UP(fls(opcode), 8);
+}
+
+bool pn_insn_length_atomic(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len)
+{
+	*len = opcode_bytes(opcode);
+	return pn_insn_is(vcpu, opcode, *len, true);
 }
 
 /* The opcode's bytes decide nearly always; prefixes make it the decoder's business. */
 bool pn_insn_length(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len, int *result)
 {
-	unsigned int n = DIV_ROUND_UP(fls(opcode), 8);
-
-	if (n && pn_insn_is(vcpu, opcode, n)) {
-		*len = n;
+	*len = opcode_bytes(opcode);
+	if (opcode && pn_insn_is(vcpu, opcode, *len, false))
 		return true;
-	}
 	if (!pn_insn_decode(vcpu, result))
 		return false;
 	*len = vcpu->emu.insn.length;

@@ -265,6 +265,8 @@ bool pn_insn_decode(struct pn_vcpu *vcpu, int *result);
  * bytes without prefixes, the first one lowest; 0: one of several. As pn_insn_decode.
  */
 bool pn_insn_length(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len, int *result);
+/* The same where sleeping is forbidden. False: it cannot be told there. */
+bool pn_insn_length_atomic(struct pn_vcpu *vcpu, u32 opcode, unsigned int *len);
 int pn_skip(struct pn_vcpu *vcpu, unsigned int len);	/* RIP past it, traps; as handle_exit */
 enum x86_mode pn_cpu_mode(struct pn_vcpu *vcpu);
 int pn_emulation_failed(struct pn_vcpu *vcpu);		/* as handle_exit */

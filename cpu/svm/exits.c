@@ -65,24 +65,55 @@ static int svm_exit_skip(struct svm_vcpu *svm)
 	return pn_skip(&svm->vcpu, len);
 }
 
-static int svm_exit_cpuid(struct svm_vcpu *svm)
+/* As pn_skip. */
+static int svm_do_cpuid(struct pn_vcpu *vcpu, unsigned int len)
 {
-	u64 *gpr = svm->vcpu.regs.gpr;
+	u64 *gpr = vcpu->regs.gpr;
 	u32 eax = gpr[X86_RAX], ebx, ecx = gpr[X86_RCX], edx;
 	u32 function = eax, index = ecx;
-	unsigned int len;
-	int r;
 
-	if (!svm_insn_length(svm, OPCODE_CPUID, &len, &r))
-		return r;
-	svm->vcpu.stat.cpuid_exits++;
-	pn_cpuid(&svm->vcpu, &eax, &ebx, &ecx, &edx);
+	vcpu->stat.cpuid_exits++;
+	pn_cpuid(vcpu, &eax, &ebx, &ecx, &edx);
 	trace_kvm_cpuid(function, index, eax, ebx, ecx, edx);
 	gpr[X86_RAX] = eax;
 	gpr[X86_RBX] = ebx;
 	gpr[X86_RCX] = ecx;
 	gpr[X86_RDX] = edx;
-	return pn_skip(&svm->vcpu, len);
+	return pn_skip(vcpu, len);
+}
+
+static int svm_exit_cpuid(struct svm_vcpu *svm)
+{
+	unsigned int len;
+	int r;
+
+	if (!svm_insn_length(svm, OPCODE_CPUID, &len, &r))
+		return r;
+	return svm_do_cpuid(&svm->vcpu, len);
+}
+
+#define CPUID_LEAF_XSAVE	0xd
+
+/*
+ * Programs call CPUID dozens of times as they start. Not here: what may end in
+ * user space (single steps), and what tells of XCR0, which is current only once
+ * the FPU state has been saved.
+ */
+static bool svm_cpuid_fast(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	u64 next = svm->vmcb->control.next_rip;
+	unsigned int len;
+
+	if ((vcpu->regs.rflags & X86_EFLAGS_TF) ||
+	    (u32)vcpu->regs.gpr[X86_RAX] == CPUID_LEAF_XSAVE)
+		return false;
+	if (svm_features.nrips && next)
+		len = next - vcpu->regs.rip;
+	else if (!pn_insn_length_atomic(vcpu, OPCODE_CPUID, &len))
+		return false;
+	svm_do_cpuid(vcpu, len);
+	return true;
 }
 
 static int svm_exit_msr(struct svm_vcpu *svm)
@@ -417,6 +448,8 @@ bool svm_handle_exit_fast(struct pn_vcpu *vcpu)
 			return false;
 		vcpu->stat.pf_fixed++;
 		return true;
+	case SVM_EXIT_CPUID:
+		return svm_cpuid_fast(svm);
 	case SVM_EXIT_INTR:
 		vcpu->stat.irq_exits++;
 		return true;
