@@ -3,13 +3,12 @@
  * The module: finds out whether this machine can be used, turns the
  * virtualization extension on, and offers /dev/kvm.
  */
-#include <linux/cpuhotplug.h>
 #include <linux/kvm.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
-#include <linux/reboot.h>
 #include "kvm/caps.h"
+#include "kvm/power.h"
 #include "kvm/stats.h"
 #include "kvm/vcpu.h"
 
@@ -73,47 +72,6 @@ static struct miscdevice pn_dev = {
 	.fops = &pn_dev_fops,
 };
 
-/* ---- processors ---- */
-
-static enum cpuhp_state pn_cpuhp;
-
-static int pn_cpu_online(unsigned int nr)
-{
-	unsigned long flags;
-	int r;
-
-	local_irq_save(flags);
-	r = cpu->cpu_enable();
-	local_irq_restore(flags);
-	return r;
-}
-
-static int pn_cpu_offline(unsigned int nr)
-{
-	unsigned long flags;
-
-	local_irq_save(flags);
-	cpu->cpu_disable();
-	local_irq_restore(flags);
-	return 0;
-}
-
-static void pn_disable_here(void *unused)
-{
-	cpu->cpu_disable();
-}
-
-/* A new kernel (kexec) or the firmware must not find the extension on. */
-static int pn_reboot(struct notifier_block *nb, unsigned long event, void *unused)
-{
-	on_each_cpu(pn_disable_here, NULL, 1);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block pn_reboot_nb = {
-	.notifier_call = pn_reboot,
-};
-
 /* ---- load and unload ---- */
 
 /* Two hypervisors cannot share the extension, nor two modules the kvm tracepoints. */
@@ -172,30 +130,26 @@ static int __init pn_init(void)
 	r = cpu->setup();
 	if (r)
 		return r;
-	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "penumbra/kvm:online",
-			      pn_cpu_online, pn_cpu_offline);
-	if (r < 0)
+	r = pn_power_init();
+	if (r)
 		goto teardown_cpu;
-	pn_cpuhp = r;
 	r = pn_init_parts();
 	if (r)
-		goto remove_cpuhp;
+		goto fini_power;
 	preempt_notifier_inc();
-	register_reboot_notifier(&pn_reboot_nb);
 	r = misc_register(&pn_dev);
 	if (r) {
 		pr_err("penumbra_kvm: /dev/kvm is taken by another module\n");
-		goto unregister;
+		goto fini_parts;
 	}
 	pr_info("penumbra_kvm: ready on %s\n", cpu->name);
 	return 0;
 
-unregister:
-	unregister_reboot_notifier(&pn_reboot_nb);
+fini_parts:
 	preempt_notifier_dec();
 	pn_fini_parts();
-remove_cpuhp:
-	cpuhp_remove_state(pn_cpuhp);
+fini_power:
+	pn_power_fini();
 teardown_cpu:
 	cpu->teardown();
 	return r;
@@ -204,10 +158,9 @@ teardown_cpu:
 static void __exit pn_exit(void)
 {
 	misc_deregister(&pn_dev);
-	unregister_reboot_notifier(&pn_reboot_nb);
 	preempt_notifier_dec();
 	pn_fini_parts();
-	cpuhp_remove_state(pn_cpuhp);
+	pn_power_fini();
 	cpu->teardown();
 }
 

@@ -20,12 +20,15 @@
 #include <linux/vtime.h>
 #include <asm/fpu/api.h>
 #include "kapi/kernel/compat.h"
+#include "kvm/power.h"
 #include "kvm/trace.h"
 #include "kvm/vcpu.h"
 
+/* Interrupts off. */
 static bool pn_must_leave(struct pn_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending();
+	return READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending() ||
+	       unlikely(!__this_cpu_read(pn_cpu_on));
 }
 
 /* One world switch. Interrupts are off on entry and on at return. */
@@ -38,12 +41,12 @@ static void pn_enter_once(struct pn_vcpu *vcpu)
 	cpu->enter(vcpu);
 	pn_fpu_leave(vcpu);
 	WRITE_ONCE(vcpu->mode, PN_OUTSIDE_GUEST);
-	vcpu->stat.exits++;
 	/*
 	 * The interrupt that ended the guest is taken here, still in guest time: the
-	 * tick charges the guest.
+	 * tick charges the guest. It is not taken right behind the enabling instruction.
 	 */
 	local_irq_enable();
+	vcpu->stat.exits++;
 	local_irq_disable();
 	vtime_account_guest_exit();
 	local_irq_enable();
@@ -122,7 +125,7 @@ static int pn_run_loop(struct pn_vcpu *vcpu)
 		}
 		if (pn_offer_irq_window(vcpu))
 			return 0;
-		if (xfer_to_guest_mode_work_pending()) {
+		if (__xfer_to_guest_mode_work_pending()) {
 			srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_index);
 			r = pn_handle_work();
 			vcpu->srcu_index = srcu_read_lock(&vcpu->vm->srcu);

@@ -16,6 +16,7 @@
 #include <asm/spec-ctrl.h>
 #include "cpu/svm/svm.h"
 #include "kvm/context.h"
+#include "kvm/power.h"
 #include "kvm/trace.h"
 #include "mmu/mmu.h"
 
@@ -116,6 +117,15 @@ static void svm_teardown(void)
 	svm_free_cpus();
 }
 
+/*
+ * The host's state that VMRUN does not save; it is loaded after each exit. Interrupts off,
+ * and the extension on.
+ */
+static void svm_save_host(struct svm_cpu *sc)
+{
+	asm volatile("vmsave %0" : : "a"(sc->host_vmcb_pa) : "memory");
+}
+
 static int svm_cpu_enable(void)
 {
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
@@ -123,8 +133,6 @@ static int svm_cpu_enable(void)
 
 	rdmsrl(MSR_EFER, efer);
 	if (efer & EFER_SVME) {
-		if (sc->enabled)
-			return 0;
 		pr_err("penumbra_kvm: another hypervisor uses SVM on CPU %d\n", smp_processor_id());
 		return -EBUSY;
 	}
@@ -133,21 +141,18 @@ static int svm_cpu_enable(void)
 	/* Whatever the TLB holds of earlier ASIDs is stale: start a generation. */
 	sc->asid_generation++;
 	sc->next_asid = sc->nr_asids;
-	sc->enabled = true;
+	/* A vCPU may have been loaded here while it was off. */
+	svm_save_host(sc);
 	return 0;
 }
 
 static void svm_cpu_disable(void)
 {
-	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
 	u64 efer;
 
-	if (!sc->enabled)
-		return;
 	wrmsrl(SVM_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
-	sc->enabled = false;
 }
 
 static void svm_init_intercepts(struct svm_vcpu *svm)
@@ -233,11 +238,6 @@ static void svm_vcpu_reset(struct pn_vcpu *vcpu, bool init)
 	svm_reset(vcpu, init);
 }
 
-static void svm_save_host(struct svm_cpu *sc)
-{
-	asm volatile("vmsave %0" : : "a"(sc->host_vmcb_pa) : "memory");
-}
-
 /* What the kernel's own entry code and vDSO expect: node and CPU. */
 static u32 svm_host_tsc_aux(void)
 {
@@ -250,8 +250,12 @@ static void svm_vcpu_load(struct pn_vcpu *vcpu, int cpu_nr)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
+	unsigned long flags;
 
-	svm_save_host(sc);
+	local_irq_save(flags);
+	if (__this_cpu_read(pn_cpu_on))
+		svm_save_host(sc);
+	local_irq_restore(flags);
 	if (svm->asid_cpu != cpu_nr) {
 		svm->asid_cpu = cpu_nr;
 		svm->asid_generation = 0;

@@ -18,7 +18,6 @@ struct svm_cpu {
 	u64 host_vmcb_pa;
 	u64 asid_generation;		/* starts at 1; vCPUs at 0 have none */
 	u32 next_asid, nr_asids;
-	bool enabled;
 	struct svm_vcpu *last;		/* for the indirect branch barrier between guests */
 };
 DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
