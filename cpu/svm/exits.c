@@ -380,6 +380,7 @@ static int svm_exit_npf(struct svm_vcpu *svm)
 
 static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_CR_READ + 0]			= svm_exit_cr,
+	[SVM_EXIT_CR_READ + 4]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 0]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 4]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 8]			= svm_exit_cr,

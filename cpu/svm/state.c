@@ -83,6 +83,14 @@ void svm_set_dtable(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dt
 	svm_dirty(to_svm(vcpu), SVM_CLEAN_DT);
 }
 
+static void svm_intercept_if(struct svm_vcpu *svm, enum svm_intercept i, bool on)
+{
+	if (on)
+		svm_intercept(svm, i);
+	else
+		svm_pass(svm, i);
+}
+
 /*
  * CD and NW are kept from the hardware: the guest's caches are the host's, and a
  * guest with caching off would only be slow. While it has them set, its reads of
@@ -94,16 +102,12 @@ static void svm_update_cr(struct svm_vcpu *svm)
 	struct svm_save *s = &svm->vmcb->save;
 
 	s->cr0 = vcpu->cr0 & ~(X86_CR0_CD | X86_CR0_NW);
-	if (s->cr0 != vcpu->cr0) {
-		svm_intercept(svm, SVM_CR_READ + 0);
-		svm_intercept(svm, SVM_CR_WRITE + 0);
-	} else {
-		svm_pass(svm, SVM_CR_READ + 0);
-		svm_pass(svm, SVM_CR_WRITE + 0);
-	}
+	svm_intercept_if(svm, SVM_CR_READ + 0, s->cr0 != vcpu->cr0);
+	svm_intercept_if(svm, SVM_CR_WRITE + 0, s->cr0 != vcpu->cr0);
 	s->cr3 = vcpu->cr3;
-	/* A machine check must reach the host whatever the guest thinks of it. */
+	/* A machine check must reach the host whatever the guest thinks of it, and reads. */
 	s->cr4 = vcpu->cr4 | X86_CR4_MCE;
+	svm_intercept_if(svm, SVM_CR_READ + 4, s->cr4 != vcpu->cr4);
 	s->efer = vcpu->efer | EFER_SVME;
 	s->pat = vcpu->pat;
 	svm_dirty(svm, SVM_CLEAN_CRX | SVM_CLEAN_NESTED);

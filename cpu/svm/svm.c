@@ -2,6 +2,7 @@
 /*
  * AMD backend: module, processor and vCPU life, and the path into the guest.
  */
+#include <linux/cc_platform.h>
 #include <linux/cpufeature.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/percpu.h>
@@ -84,12 +85,16 @@ static int svm_setup(void)
 		pr_err("penumbra_kvm: SVM is disabled by the firmware; enable it in the setup\n");
 		return -EOPNOTSUPP;
 	}
+	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_err("penumbra_kvm: the host encrypts its memory (SME), which is not supported; boot with mem_encrypt=off\n");
+		return -EOPNOTSUPP;
+	}
 	cpuid(SVM_CPUID_LEAF, &eax, &nr_asids, &ecx, &edx);
 	svm_features.npt = edx & BIT(0);
 	svm_features.nrips = edx & BIT(3);
 	svm_features.vmcb_clean = edx & BIT(5);
 	svm_features.flush_by_asid = edx & BIT(6);
-	svm_features.decode_assists = edx & BIT(7);
+	svm_features.decode_assists = svm_features.nrips && (edx & BIT(7));
 	svm_features.pause_filter = edx & BIT(10);
 	svm_features.v_spec_ctrl = edx & BIT(20);
 	svm_features.int3_is_intn = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
@@ -307,6 +312,8 @@ static void svm_load_debug(struct pn_vcpu *vcpu)
 {
 	const u64 *dr = pn_debug_effective_dr(vcpu);
 
+	/* The host's conditions must not meet the guest's addresses. VMRUN disables all of them. */
+	set_debugreg(0, 7);
 	set_debugreg(dr[0], 0);
 	set_debugreg(dr[1], 1);
 	set_debugreg(dr[2], 2);
@@ -317,6 +324,18 @@ static void svm_load_debug(struct pn_vcpu *vcpu)
 static bool svm_swap_spec_ctrl(const struct pn_vcpu *vcpu)
 {
 	return vcpu->spec_ctrl && !svm_features.v_spec_ctrl;
+}
+
+/*
+ * Another thread may have given the process a new LDT since the vCPU was loaded: what was
+ * saved then would bring the old one back, whose memory is free.
+ */
+static void svm_save_new_ldt(struct svm_cpu *sc)
+{
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (unlikely(READ_ONCE(current->mm->context.ldt)))
+		svm_save_host(sc);
+#endif
 }
 
 static void svm_regs_in(struct svm_vcpu *svm)
@@ -391,6 +410,7 @@ static void svm_enter(struct pn_vcpu *vcpu)
 	svm_regs_in(svm);
 	if (unlikely(svm->asid_generation != sc->asid_generation))
 		svm_new_asid(svm, sc);
+	svm_save_new_ldt(sc);
 	if (unlikely(debug))
 		svm_load_debug(vcpu);
 	if (unlikely(svm_swap_spec_ctrl(vcpu)))
