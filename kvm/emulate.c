@@ -179,6 +179,7 @@ static enum x86_emu_rc pn_emu_cmpxchg(struct x86_emu *emu, u64 gva, const void *
 	case 0:
 		return X86_EMU_OK;
 	case -EBUSY:
+	case -EINVAL:	/* became RAM after the fault: the processor can do it now */
 		return X86_EMU_RETRY;
 	case -ENOENT:
 	case -EROFS:

@@ -175,7 +175,7 @@ int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 
 	if (unlikely(ret))
 		return ret;
-	if (WARN_ON_ONCE(gpa & (size - 1)))
+	if (unlikely(gpa & (size - 1)))
 		return -EINVAL;
 	if (atomic) {
 		pagefault_disable();

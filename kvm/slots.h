@@ -89,7 +89,7 @@ int pn_guest_write(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned int 
 /*
  * Compare-exchange of @size 1, 2, 4, 8 or 16 naturally aligned bytes, atomic with
  * the guest's own. *@old is updated with what was found. 0: exchanged;
- * -EBUSY: it held something else; else as above.
+ * -EBUSY: it held something else; -EINVAL: misaligned memory; else as above.
  */
 int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 		     unsigned int size, bool atomic);
