@@ -75,6 +75,8 @@ struct cpu_ops {
 	/* Events (kvm/inject.c decides which); interrupts off, right before enter. */
 	void (*inject)(struct pn_vcpu *vcpu);		/* the one of vcpu->events that is injected */
 	void (*open_window)(struct pn_vcpu *vcpu, enum cpu_window w);	/* exit once it can be taken */
+	/* An instruction is over. Was it only stepped for a window, so that no trap is due? */
+	bool (*step_done)(struct pn_vcpu *vcpu);
 };
 
 extern const struct cpu_ops svm_ops;

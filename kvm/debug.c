@@ -130,9 +130,11 @@ int pn_debug_exception(struct pn_vcpu *vcpu, u8 vector, u64 dr6)
 	return 1;
 }
 
-/* The trap is due: user space steps, or the guest itself had TF set. */
+/* The trap is due: user space steps, or the guest itself had TF set, if it was not us. */
 int pn_debug_step(struct pn_vcpu *vcpu)
 {
+	if (cpu->step_done(vcpu))
+		return 1;
 	return pn_debug_exception(vcpu, X86_TRAP_DB, PN_DR6_BS);
 }
 
@@ -181,7 +183,6 @@ long pn_vcpu_set_guest_debug(struct pn_vcpu *vcpu, void __user *argp)
 			vcpu->debug_dr[i] = dbg.arch.debugreg[i];
 		vcpu->debug_dr7 = dbg.arch.debugreg[7];
 	}
-	vcpu->singlestep_rip = pn_linear_rip(vcpu);
 	cpu->update(vcpu, CPU_UPDATE_DEBUG);
 	return 0;
 }

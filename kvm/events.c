@@ -102,6 +102,7 @@ int pn_events_set(struct pn_vcpu *vcpu, struct kvm_vcpu_events *e)
 		.payload = e->exception_payload,
 	};
 	ev->irq.injected = e->interrupt.injected;
+	ev->irq.waits = false;
 	ev->irq.vector = e->interrupt.nr;
 	ev->irq.soft = e->interrupt.soft;
 	ev->soft_insn_len = 0;		/* not told: RIP is where it is to return to */
@@ -143,7 +144,7 @@ long pn_vcpu_set_events(struct pn_vcpu *vcpu, void __user *argp)
 
 long pn_vcpu_get_mp_state(struct pn_vcpu *vcpu, void __user *argp)
 {
-	struct kvm_mp_state mp = { .mp_state = vcpu->mp_state };
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 
 	return copy_to_user(argp, &mp, sizeof(mp)) ? -EFAULT : 0;
 }
@@ -157,6 +158,5 @@ long pn_vcpu_set_mp_state(struct pn_vcpu *vcpu, void __user *argp)
 		return -EFAULT;
 	if (mp.mp_state != KVM_MP_STATE_RUNNABLE)
 		return -EINVAL;
-	vcpu->mp_state = mp.mp_state;
 	return 0;
 }

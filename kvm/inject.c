@@ -130,7 +130,8 @@ void pn_apply_payload(struct pn_vcpu *vcpu)
 
 static bool pn_delivering(const struct pn_events *ev)
 {
-	return ev->exception.injected || ev->nmi_injected || ev->irq.injected;
+	return ev->exception.injected || ev->nmi_injected ||
+	       (ev->irq.injected && !ev->irq.waits);
 }
 
 bool pn_irq_allowed(struct pn_vcpu *vcpu)
@@ -148,7 +149,8 @@ bool pn_ready_for_irq(struct pn_vcpu *vcpu)
 {
 	const struct pn_events *ev = &vcpu->events;
 
-	return pn_irq_allowed(vcpu) && !pn_delivering(ev) && !ev->exception.pending;
+	return pn_irq_allowed(vcpu) && !pn_delivering(ev) && !ev->irq.injected &&
+	       !ev->exception.pending;
 }
 
 /* ---- delivery ---- */
@@ -179,12 +181,32 @@ static void pn_start_nmi(struct pn_vcpu *vcpu)
 	vcpu->stat.nmi_injections++;
 }
 
+/*
+ * User space hands an interrupt over while an instruction waits for its answer, and that
+ * may still end in an exception. The exception belongs to where RIP is and goes first; its
+ * handler begins with interrupts off.
+ */
+static void pn_order_irq(struct pn_vcpu *vcpu)
+{
+	struct pn_events *ev = &vcpu->events;
+
+	if (ev->irq.soft)
+		ev->irq.waits = false;
+	else if (ev->exception.pending || ev->exception.injected)
+		ev->irq.waits = true;
+	else if (ev->irq.waits)
+		ev->irq.waits = !pn_irq_allowed(vcpu);
+}
+
 void pn_deliver_events(struct pn_vcpu *vcpu)
 {
 	struct pn_events *ev = &vcpu->events;
-	bool inject = pn_delivering(ev);
+	bool inject;
 
 	lockdep_assert_irqs_disabled();
+	if (ev->irq.injected)
+		pn_order_irq(vcpu);
+	inject = pn_delivering(ev);
 	if (!inject && ev->exception.pending) {
 		pn_start_exception(vcpu);
 		inject = true;
@@ -199,7 +221,7 @@ void pn_deliver_events(struct pn_vcpu *vcpu)
 	}
 	if (inject)
 		cpu->inject(vcpu);
-	if (unlikely(vcpu->irq_window_wanted))
+	if (unlikely(vcpu->irq_window_wanted || ev->irq.waits))
 		cpu->open_window(vcpu, CPU_WINDOW_IRQ);
 }
 
@@ -217,6 +239,7 @@ long pn_vcpu_interrupt(struct pn_vcpu *vcpu, void __user *argp)
 		return -EINVAL;
 	vcpu->events.irq.injected = true;
 	vcpu->events.irq.soft = false;
+	vcpu->events.irq.waits = false;
 	vcpu->events.irq.vector = irq.irq;
 	vcpu->stat.irq_injections++;
 	trace_kvm_inj_virq(irq.irq, false, false);

@@ -180,21 +180,6 @@ static long pn_run_checked(struct pn_vcpu *vcpu)
 	return pn_run_loop(vcpu);
 }
 
-static void pn_note_thread(struct pn_vcpu *vcpu)
-{
-	struct pid *old = rcu_access_pointer(vcpu->pid);
-	struct pid *pid;
-
-	if (likely(old == task_pid(current)))
-		return;
-	pid = get_task_pid(current, PIDTYPE_PID);
-	rcu_assign_pointer(vcpu->pid, pid);
-	if (old) {
-		synchronize_rcu();
-		put_pid(old);
-	}
-}
-
 long pn_vcpu_run(struct pn_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -209,7 +194,6 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 		if (r)
 			return r;
 	}
-	pn_note_thread(vcpu);
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
 	run->flags = 0;

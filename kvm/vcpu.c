@@ -99,7 +99,7 @@ static void pn_reset_fields(struct pn_vcpu *vcpu)
 	vcpu->dr7 = PN_DR7_RESET;
 	vcpu->int_shadow = 0;
 	vcpu->events.exception = (struct pn_exception){ };
-	vcpu->events.irq.injected = false;
+	vcpu->events.irq.injected = vcpu->events.irq.waits = false;
 	vcpu->events.nmi_injected = false;
 	vcpu->events.nmi_masked = false;
 	atomic_set(&vcpu->events.nmi_pending, 0);
@@ -312,7 +312,6 @@ static struct pn_vcpu *pn_vcpu_new(struct pn_vm *vm, unsigned int id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
-	vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 	mutex_init(&vcpu->mutex);
 	preempt_notifier_init(&vcpu->preempt_notifier, &pn_preempt_ops);
 	if (pn_vcpu_alloc_pages(vcpu))
@@ -347,7 +346,6 @@ void pn_vcpu_free(struct pn_vcpu *vcpu)
 	cpu->vcpu_fini(vcpu);
 	mmu_vcpu_fini(&vcpu->mmu);
 	pn_fpu_fini(vcpu);
-	put_pid(rcu_access_pointer(vcpu->pid));
 	kvfree(vcpu->cpuid);
 	pn_vcpu_free_pages(vcpu);
 	kfree(vcpu);

@@ -37,7 +37,7 @@ struct mmu_walk_env;
 #define PN_NR_MCE_BANKS	32
 
 /* Where the vCPU thread is; decides whether a kick needs an IPI. */
-enum pn_vcpu_mode { PN_OUTSIDE_GUEST, PN_IN_GUEST, PN_EXITING_GUEST };
+enum pn_vcpu_mode { PN_OUTSIDE_GUEST, PN_IN_GUEST };
 
 enum pn_request {
 	PN_REQ_TLB_FLUSH,	/* all entries of this VM */
@@ -58,7 +58,12 @@ struct pn_exception {
 
 struct pn_events {
 	struct pn_exception exception;
-	struct { bool injected; bool soft; u8 vector; } irq;	/* KVM_INTERRUPT, or cut short */
+	struct {
+		bool injected;	/* by KVM_INTERRUPT, or cut short */
+		bool soft;
+		bool waits;	/* behind an exception, until it can be taken */
+		u8 vector;
+	} irq;
 	bool nmi_injected;
 	bool nmi_masked;	/* until IRET */
 	atomic_t nmi_pending;	/* 0..2 */
@@ -100,7 +105,6 @@ struct pn_vcpu {
 	struct mutex mutex;
 	struct kvm_run *run;		/* shared with user space: never trusted */
 	void *pio_data;			/* the page at KVM_PIO_PAGE_OFFSET */
-	struct pid __rcu *pid;		/* the thread that runs it */
 	struct preempt_notifier preempt_notifier;
 	int cpu;			/* loaded on, or -1 */
 	int srcu_index;
@@ -142,12 +146,10 @@ struct pn_vcpu {
 	bool has_rdtscp, has_pku, has_gbpages, has_nx, has_lm;
 
 	struct pn_events events;
-	u32 mp_state;			/* KVM_MP_STATE_RUNNABLE, or HALTED */
 
 	/* Guest debug: kvm/debug.c */
 	u32 guest_debug;		/* KVM_GUESTDBG_* */
 	u64 debug_dr[4], debug_dr7;	/* user space's own breakpoints */
-	u64 singlestep_rip;
 
 	/* User space's side of the run. */
 	bool sigset_active;

@@ -207,6 +207,7 @@ static long pn_vm_enable_cap(struct pn_vm *vm, void __user *argp)
 	return r;
 }
 
+/* A page for Intel processors as below; nothing is to be kept. */
 static long pn_vm_set_identity_map_addr(struct pn_vm *vm, void __user *argp)
 {
 	u64 addr;
@@ -217,8 +218,6 @@ static long pn_vm_set_identity_map_addr(struct pn_vm *vm, void __user *argp)
 	mutex_lock(&vm->lock);
 	if (vm->nr_vcpus)
 		r = -EINVAL;
-	else
-		vm->identity_map_addr = addr;
 	mutex_unlock(&vm->lock);
 	return r;
 }
@@ -235,11 +234,10 @@ static long pn_vm_set_boot_cpu(struct pn_vm *vm, unsigned long id)
 }
 
 /* Three pages that Intel processors without unrestricted guest need; AMD's do not. */
-static long pn_vm_set_tss_addr(struct pn_vm *vm, unsigned long addr)
+static long pn_vm_set_tss_addr(unsigned long addr)
 {
 	if (addr > (unsigned int)(-3 * PAGE_SIZE))
 		return -EINVAL;
-	vm->tss_addr = addr;
 	return 0;
 }
 
@@ -270,7 +268,7 @@ static long pn_vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	case KVM_IOEVENTFD:
 		return pn_vm_ioeventfd(vm, argp);
 	case KVM_SET_TSS_ADDR:
-		return pn_vm_set_tss_addr(vm, arg);
+		return pn_vm_set_tss_addr(arg);
 	case KVM_SET_IDENTITY_MAP_ADDR:
 		return pn_vm_set_identity_map_addr(vm, argp);
 	case KVM_SET_BOOT_CPU_ID:

@@ -85,10 +85,7 @@ struct pn_vm {
 
 	/* Settings by KVM_ENABLE_CAP and friends, under lock. */
 	u64 dirty_log_caps;		/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE ... */
-	u64 tss_addr;
-	u64 identity_map_addr;
 	u64 disabled_quirks;
-	u32 exits_disabled;		/* KVM_X86_DISABLE_EXITS_* */
 	u64 max_vcpu_id;
 	bool exception_payload;
 	bool triple_fault_event;

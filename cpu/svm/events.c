@@ -130,9 +130,9 @@ static void svm_end_step(struct svm_vcpu *svm)
 		svm->vcpu.regs.rflags &= ~ours;
 }
 
-bool svm_nmi_step_done(struct svm_vcpu *svm)
+bool svm_nmi_step_done(struct pn_vcpu *vcpu)
 {
-	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct svm_vcpu *svm = to_svm(vcpu);
 
 	if (!svm->nmi_singlestep)
 		return false;
@@ -164,9 +164,13 @@ void svm_recover_events(struct svm_vcpu *svm)
 	u64 info = svm->vmcb->control.exit_int_info;
 	u8 vector = info & SVM_EVENT_VECTOR;
 
-	ev->exception.injected = false;
-	ev->nmi_injected = false;
-	ev->irq.injected = false;
+	/* In the order of svm_inject: what had to wait behind it still waits. */
+	if (ev->exception.injected)
+		ev->exception.injected = false;
+	else if (ev->nmi_injected)
+		ev->nmi_injected = false;
+	else if (!ev->irq.waits)
+		ev->irq.injected = false;
 	if (ev->nmi_masked && svm->iret_rip && svm->vcpu.regs.rip != svm->iret_rip)
 		svm_unmask_nmi(svm);
 	if (unlikely(svm->soft_next_rip))

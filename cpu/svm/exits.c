@@ -305,7 +305,7 @@ static int svm_exit_db(struct svm_vcpu *svm)
 
 	svm->vmcb->save.dr6 = PN_DR6_RESET;
 	svm_dirty(svm, SVM_CLEAN_DRX);
-	if (svm_nmi_step_done(svm))
+	if (svm_nmi_step_done(&svm->vcpu))
 		return 1;
 	return pn_debug_exception(&svm->vcpu, X86_TRAP_DB, dr6);
 }

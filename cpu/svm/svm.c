@@ -457,4 +457,5 @@ const struct cpu_ops svm_ops = {
 	.set_msr = svm_set_msr,
 	.inject = svm_inject,
 	.open_window = svm_open_window,
+	.step_done = svm_nmi_step_done,
 };

@@ -107,7 +107,7 @@ void svm_open_window(struct pn_vcpu *vcpu, enum cpu_window w);
 void svm_close_irq_window(struct svm_vcpu *svm);
 void svm_recover_events(struct svm_vcpu *svm);	/* after every exit */
 int svm_exit_iret(struct svm_vcpu *svm);
-bool svm_nmi_step_done(struct svm_vcpu *svm);	/* was this #DB ours? */
+bool svm_nmi_step_done(struct pn_vcpu *vcpu);	/* was this step ours? */
 void svm_update_nmi(struct svm_vcpu *svm);	/* events.nmi_masked was written */
 
 /* exits.c */

@@ -28,16 +28,6 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
-/* Entering a guest is a quiescent state. The processor's number went away in 6.2. */
-static inline void pn_rcu_note_guest(void)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
-	rcu_virt_note_context_switch();
-#else
-	rcu_virt_note_context_switch(smp_processor_id());
-#endif
-}
-
 #ifndef fd_file		/* 6.12 */
 #define fd_file(f)	((f).file)
 #endif
