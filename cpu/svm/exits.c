@@ -106,6 +106,7 @@ static bool svm_cpuid_fast(struct svm_vcpu *svm)
 	unsigned int len;
 
 	if ((vcpu->regs.rflags & X86_EFLAGS_TF) ||
+	    (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) ||
 	    (u32)vcpu->regs.gpr[X86_RAX] == CPUID_LEAF_XSAVE)
 		return false;
 	if (svm_features.nrips && next)
