@@ -124,10 +124,18 @@ struct stats_file {
 	char id[STAT_NAME_SIZE];
 };
 
+/* struct kvm_stats_desc with its name, which newer kernels' headers count in and older do not. */
 struct desc_on_wire {
-	struct kvm_stats_desc desc;
+	u32 flags;
+	s16 exponent;
+	u16 size;
+	u32 offset;
+	u32 bucket_size;
 	char name[STAT_NAME_SIZE];
 };
+
+static_assert(offsetof(struct desc_on_wire, name) == offsetof(struct kvm_stats_desc, name));
+static_assert(offsetof(struct desc_on_wire, offset) == offsetof(struct kvm_stats_desc, offset));
 
 static void fill_header(const struct stats_file *f, struct kvm_stats_header *h)
 {
@@ -143,9 +151,9 @@ static void fill_header(const struct stats_file *f, struct kvm_stats_header *h)
 static void fill_desc(const struct stats_file *f, unsigned int i, struct desc_on_wire *d)
 {
 	memset(d, 0, sizeof(*d));
-	d->desc.flags = f->desc[i].flags;
-	d->desc.size = 1;
-	d->desc.offset = i * sizeof(u64);
+	d->flags = f->desc[i].flags;
+	d->size = 1;
+	d->offset = i * sizeof(u64);
 	strscpy(d->name, f->desc[i].name, sizeof(d->name));
 }
 
