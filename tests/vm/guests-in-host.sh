@@ -51,7 +51,7 @@ guest() {
 		echo $pid >"$run/$guest.pid"
 		wait $pid
 		echo $? >"$run/$guest.status"
-	) &
+	) >/dev/null 2>&1 &	# holds no output open that somebody waits for the end of
 	# Held open for as long as this script lives, so that the console has no end.
 	eval "exec $(fd_of "$guest")>\"$run/$guest.in\""
 	while [ ! -s "$run/$guest.pid" ]; do usleep 10000; done
