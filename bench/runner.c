@@ -66,6 +66,8 @@ struct run {
 	FILE *from_qmp;
 	uint64_t start;
 	struct snapshot before, now;
+	char line[LINE_MAX_BYTES];	/* of the workload */
+	char answer[LINE_MAX_BYTES];	/* of QEMU */
 };
 
 static void die(const char *what)
@@ -94,11 +96,11 @@ static uint64_t counter_value(const struct counter *list, size_t count, const ch
 /* Send one QMP command and return the line that answers it, past any events. */
 static const char *qmp_command(struct run *run, const char *command)
 {
-	static char line[LINE_MAX_BYTES];
+	char *line = run->answer;
 
 	if (write(run->qmp, command, strlen(command)) < 0)
 		die("qmp");
-	while (fgets(line, sizeof(line), run->from_qmp))
+	while (fgets(line, LINE_MAX_BYTES, run->from_qmp))
 		if (!strncmp(line, "{\"return\"", 9) || !strncmp(line, "{\"error\"", 8))
 			return line;
 	die("qmp: no answer");
@@ -312,13 +314,14 @@ static void start_native(struct run *run, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct run run;
-	static char line[LINE_MAX_BYTES];
+	struct run *run = calloc(1, sizeof(*run));
 	bool done = false;
 	int at = 3, status;
 
+	if (!run)
+		die("calloc");
 	if (argc > 3 && !strcmp(argv[3], "--reasons")) {
-		run.reasons = true;
+		run->reasons = true;
 		at++;
 	}
 	if (argc < at + 2 || strcmp(argv[at], "--")) {
@@ -326,24 +329,24 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	at++;
-	run.engine = argv[1];
-	run.result = fopen(argv[2], "a");
-	if (!run.result)
+	run->engine = argv[1];
+	run->result = fopen(argv[2], "a");
+	if (!run->result)
 		die(argv[2]);
-	if (run.reasons)
+	if (run->reasons)
 		trace_reasons(true);
-	if (!strcmp(run.engine, "native"))
-		start_native(&run, argv + at);
+	if (!strcmp(run->engine, "native"))
+		start_native(run, argv + at);
 	else
-		start_qemu(&run, argv + at, argc - at);
-	while (!done && fgets(line, sizeof(line), run.from_serial))
-		done = !follow(&run, line);
-	waitpid(run.pid, &status, 0);
-	if (run.reasons)
+		start_qemu(run, argv + at, argc - at);
+	while (!done && fgets(run->line, sizeof(run->line), run->from_serial))
+		done = !follow(run, run->line);
+	waitpid(run->pid, &status, 0);
+	if (run->reasons)
 		trace_reasons(false);
-	if (fclose(run.result))
+	if (fclose(run->result))
 		die(argv[2]);
 	if (!done)
-		fprintf(stderr, "bench-runner: %s ended before the workload was done\n", run.engine);
+		fprintf(stderr, "bench-runner: %s ended before the workload was done\n", run->engine);
 	return done ? 0 : 1;
 }
