@@ -68,13 +68,19 @@ fd_of() {
 	echo $((4 + $1))
 }
 
-seconds_left() {
-	echo $(($1 * ${TIME:-100} / 100 * 10))
+# When a wait of so many seconds ends.
+deadline() {
+	echo $(($(date +%s) + $1 * ${TIME:-100} / 100))
+}
+
+# Is it not that late yet?
+before() {
+	[ "$(date +%s)" -lt "$1" ]
 }
 
 expect() {
-	left=$(seconds_left "$3")
-	while [ "$left" -gt 0 ]; do
+	until=$(deadline "$3")
+	while before "$until"; do
 		grep -aqF -e "$2" "$run/$1.out" && return 0
 		if [ -e "$run/$1.status" ]; then
 			grep -aqF -e "$2" "$run/$1.out" && return 0
@@ -83,7 +89,6 @@ expect() {
 			return 1
 		fi
 		usleep 100000
-		left=$((left - 1))
 	done
 	echo "no '$2' within $3 s"
 	show "$1"
@@ -95,11 +100,10 @@ tell() {
 }
 
 ended() {
-	left=$(seconds_left "$2")
+	until=$(deadline "$2")
 	while [ ! -s "$run/$1.status" ]; do
-		[ "$left" -gt 0 ] || { echo "still running after $2 s"; show "$1"; return 1; }
+		before "$until" || { echo "still running after $2 s"; show "$1"; return 1; }
 		usleep 100000
-		left=$((left - 1))
 	done
 	status=$(cat "$run/$1.status")
 	[ "$status" = 0 ] || { echo "status $status"; show "$1"; }
