@@ -10,12 +10,6 @@
 #   finish NAME                 kills what is left of it
 #   ok NAME COMMAND...          one TAP point;  plan  ends the TAP
 #
-
-# Guests of several vCPUs sometimes stop before their kernel's first message (docs/testing.md,
-# "Known defects"): only the full-size runs use them until that is found.
-guest_vcpus=1
-[ -z "${TEST_LONG:-}" ] || guest_vcpus=2
-
 # TIME scales every wait (percent, 100): an emulated host on a busy machine is slow.
 
 run=/tmp/guests
