@@ -163,7 +163,7 @@ static u64 choose_offset(struct pn_vm *vm, u64 tsc, bool by_user)
 		vm->tsc_user_set = true;
 	if (!joins)
 		offset = tsc - now.tsc;
-	else if (now.stable)
+	else if (!check_tsc_unstable())		/* whatever clock the host itself runs on */
 		offset = vm->tsc_last_offset;
 	else
 		offset = expected - now.tsc;

@@ -169,7 +169,6 @@ static struct pn_vm *pn_vm_new(void)
 	kref_init(&vm->ref);
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
-	spin_lock_init(&vm->clock_lock);
 	vm->pid = task_pid_nr(current);
 	vm->max_vcpu_id = PN_MAX_VCPU_ID;
 	vm->mm = current->mm;
