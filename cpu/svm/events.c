@@ -30,6 +30,36 @@ static void svm_pass_instruction(struct svm_vcpu *svm)
 	svm->vcpu.regs.rip = next;
 }
 
+/*
+ * Where an interrupt given in EVENTINJ may come twice it goes in as a virtual one: the
+ * guest, being ready, takes it before its first instruction, or V_IRQ says at the exit that
+ * it did not. Not while an interrupt window has V_IRQ.
+ */
+static bool svm_inject_virtual(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	u64 *vintr = &svm->vmcb->control.vintr;
+
+	if (likely(!svm_features.injects_twice) || !pn_irq_allowed(vcpu) ||
+	    vcpu->irq_window_wanted || svm_is_intercepted(svm, SVM_VINTR))
+		return false;
+	*vintr &= ~SVM_V_VECTOR;
+	*vintr |= SVM_V_NOW | (u64)vcpu->events.irq.vector << SVM_V_VECTOR_SHIFT;
+	svm_dirty(svm, SVM_CLEAN_TPR);
+	svm->irq_virtual = true;
+	return true;
+}
+
+static void svm_recover_virtual(struct svm_vcpu *svm)
+{
+	u64 *vintr = &svm->vmcb->control.vintr;
+
+	svm->vcpu.events.irq.injected = *vintr & SVM_V_IRQ;
+	*vintr &= ~SVM_V_NOW;
+	svm_dirty(svm, SVM_CLEAN_TPR);
+	svm->irq_virtual = false;
+}
+
 void svm_inject(struct pn_vcpu *vcpu)
 {
 	struct pn_events *ev = &vcpu->events;
@@ -47,6 +77,8 @@ void svm_inject(struct pn_vcpu *vcpu)
 	} else if (ev->irq.soft) {
 		event |= SVM_EVENT_SOFT | ev->irq.vector;
 		svm_pass_instruction(to_svm(vcpu));
+	} else if (svm_inject_virtual(to_svm(vcpu))) {
+		return;
 	} else {
 		event |= SVM_EVENT_IRQ | ev->irq.vector;
 	}
@@ -58,14 +90,14 @@ static void svm_open_irq_window(struct svm_vcpu *svm)
 {
 	if (svm_is_intercepted(svm, SVM_VINTR))
 		return;
-	svm->vmcb->control.vintr |= SVM_V_IRQ | SVM_V_PRIO_HIGHEST | SVM_V_IGNORE_TPR;
+	svm->vmcb->control.vintr |= SVM_V_NOW;
 	svm_dirty(svm, SVM_CLEAN_TPR);
 	svm_intercept(svm, SVM_VINTR);
 }
 
 void svm_close_irq_window(struct svm_vcpu *svm)
 {
-	svm->vmcb->control.vintr &= ~(SVM_V_IRQ | SVM_V_PRIO_HIGHEST | SVM_V_IGNORE_TPR);
+	svm->vmcb->control.vintr &= ~SVM_V_NOW;
 	svm_dirty(svm, SVM_CLEAN_TPR);
 	svm_pass(svm, SVM_VINTR);
 }
@@ -169,6 +201,8 @@ void svm_recover_events(struct svm_vcpu *svm)
 		ev->exception.injected = false;
 	else if (ev->nmi_injected)
 		ev->nmi_injected = false;
+	else if (unlikely(svm->irq_virtual))
+		svm_recover_virtual(svm);
 	else if (!ev->irq.waits)
 		ev->irq.injected = false;
 	if (ev->nmi_masked && svm->iret_rip && svm->vcpu.regs.rip != svm->iret_rip)

@@ -97,8 +97,8 @@ static int svm_setup(void)
 	svm_features.decode_assists = svm_features.nrips && (edx & BIT(7));
 	svm_features.pause_filter = edx & BIT(10);
 	svm_features.v_spec_ctrl = edx & BIT(20);
-	svm_features.int3_is_intn = boot_cpu_has(X86_FEATURE_HYPERVISOR) &&
-				    hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
+	svm_features.int3_is_intn = svm_features.injects_twice =
+		boot_cpu_has(X86_FEATURE_HYPERVISOR) && hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	if (!svm_features.npt) {
 		pr_err("penumbra_kvm: no nested paging on this processor, and no other mode exists yet\n");
 		return -EOPNOTSUPP;
@@ -234,6 +234,7 @@ static void svm_vcpu_reset(struct pn_vcpu *vcpu, bool init)
 	svm->asid_generation = 0;
 	svm->iret_intercepted = false;
 	svm->nmi_singlestep = false;
+	svm->irq_virtual = false;
 	svm_init_intercepts(svm);
 	c->iopm_pa = svm_iopm_pa();
 	c->msrpm_pa = __pa(svm->msrpm);

@@ -38,6 +38,7 @@ struct svm_vcpu {
 
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
+	bool irq_virtual;		/* V_IRQ stands for an interrupt, not for a window */
 	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
 };
 
@@ -45,7 +46,12 @@ struct svm_vcpu {
 struct svm_features {
 	bool npt, nrips, flush_by_asid, decode_assists, vmcb_clean;
 	bool pause_filter, v_spec_ctrl;
-	bool int3_is_intn;	/* QEMU's emulation: INT3 is intercepted as INT n, not as #BP */
+	/*
+	 * QEMU's emulation (7.2). INT3 is intercepted as INT n, not as #BP. It keeps the vector
+	 * of an interrupt from EVENTINJ, and delivers it again if something else than
+	 * the guest makes it leave its loop before the next exit or exception.
+	 */
+	bool int3_is_intn, injects_twice;
 };
 extern struct svm_features svm_features;
 
