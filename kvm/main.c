@@ -10,6 +10,7 @@
 #include "kvm/caps.h"
 #include "kvm/power.h"
 #include "kvm/stats.h"
+#include "kvm/trace.h"
 #include "kvm/vcpu.h"
 
 MODULE_LICENSE("GPL");
@@ -130,6 +131,9 @@ static int __init pn_init(void)
 	r = cpu->setup();
 	if (r)
 		return r;
+	r = pn_trace_register();
+	if (r)
+		goto teardown_cpu;
 	r = pn_power_init();
 	if (r)
 		goto teardown_cpu;

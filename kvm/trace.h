@@ -14,6 +14,9 @@
 #include <uapi/asm/svm.h>
 #include "kvm/vcpu.h"
 
+/* The events, to tracefs and perf; once, after which a failing module load must fail whole. */
+int pn_trace_register(void);
+
 /* The isa field says whose exit codes they are: 1 is VMX, 2 SVM. */
 #define PN_ISA_SVM	2
 
