@@ -20,19 +20,19 @@ BARE_FLAGS  := -std=gnu11 -O1 -m64 -ffreestanding -fno-pic -fno-pie -mno-red-zon
 	       -fno-tree-loop-distribute-patterns -Wall -Wextra -Wno-unused-parameter -Werror
 BARE_LINK   := -nostdlib -static -Wl,-T,tests/guest/bare/link.ld -Wl,--build-id=none -Wl,-z,noexecstack \
 	       -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
-BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c
+BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c tests/guest/bare/console.c
 
-LEGACY := tests/guest/bare/legacy_start.S tests/guest/bare/legacy.c
+LEGACY := tests/guest/bare/legacy_start.S tests/guest/bare/legacy.c tests/guest/bare/console.c
 
 TEST_NEEDS += $(GUEST_DIR)/legacy.elf
 
-$(GUEST_DIR)/legacy.elf: $(LEGACY) tests/guest/bare/link.ld
+$(GUEST_DIR)/legacy.elf: $(LEGACY) tests/guest/bare/console.h tests/guest/bare/link.ld
 	@mkdir -p $(@D)
 	$(CC) $(subst -mno-red-zone,,$(BARE_FLAGS:-m64=-m32)) $(BARE_LINK) -o $@ $(LEGACY)
 
 TEST_NEEDS += $(BARE_GUESTS:%=$(GUEST_DIR)/%.elf)
 
-$(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h tests/guest/bare/link.ld
+$(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h tests/guest/bare/console.h tests/guest/bare/link.ld
 	@mkdir -p $(@D)
 	$(CC) $(BARE_FLAGS) $(BARE_LINK) -o $@64 $(BARE_LIB) $<
 	objcopy -O elf32-i386 $@64 $@

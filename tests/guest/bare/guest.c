@@ -2,8 +2,6 @@
 /* Library of the bare-metal guests; see guest.h. */
 #include "guest.h"
 
-#define DEBUG_PORT	0xe9
-#define EXIT_PORT	0xf4
 #define AP_PAGE		0x8000ull
 
 struct gate {
@@ -26,7 +24,6 @@ struct tss tss;
 
 static struct gate idt[256];
 static trap_fn handlers[256];
-static unsigned int points;
 static u8 ist_stack[2][8192] __attribute__((aligned(16)));
 static u8 user_stack[8192] __attribute__((aligned(16)));
 static u8 pool[128 * 4096] __attribute__((aligned(4096)));
@@ -36,104 +33,11 @@ static void (*ap_function)(unsigned int cpu);
 
 extern char trap_stubs[], ap_start[], ap_end[];
 extern struct { u16 limit; u64 base; } __attribute__((packed)) gdt_pointer;
-extern u32 multiboot_info;
 void trap_c(struct frame *f);
 void ap_main(u32 cpu);
 void guest_setup(void);
 
-/* ---- output: a line at a time, which is one exit ---- */
-
-static char line[256];
-static size_t line_len;
-
-static void put(const char *s)
-{
-	while (*s && line_len < sizeof(line) - 2)
-		line[line_len++] = *s++;
-}
-
-static void put_number(u64 n, unsigned int base)
-{
-	char buf[24], *p = buf + sizeof(buf) - 1;
-
-	*p = 0;
-	do
-		*--p = "0123456789abcdef"[n % base];
-	while (n /= base);
-	put(p);
-}
-
-static void end_line(void)
-{
-	const char *p = line;
-	size_t n;
-
-	line[line_len++] = '\n';
-	n = line_len;
-	asm volatile("rep outsb" : "+S"(p), "+c"(n) : "d"(DEBUG_PORT) : "memory");
-	line_len = 0;
-}
-
-void ok(bool pass, const char *name)
-{
-	put(pass ? "ok " : "not ok ");
-	put_number(++points, 10);
-	put(" - ");
-	put(name);
-	end_line();
-}
-
-void note(const char *text, u64 number)
-{
-	put("# ");
-	put(text);
-	put(" 0x");
-	put_number(number, 16);
-	end_line();
-}
-
-void is(const char *name, u64 got, u64 want)
-{
-	ok(got == want, name);
-	if (got != want) {
-		note("wanted", want);
-		note("got   ", got);
-	}
-}
-
-void skip(const char *name, const char *why)
-{
-	put("ok ");
-	put_number(++points, 10);
-	put(" - ");
-	put(name);
-	put(" # SKIP ");
-	put(why);
-	end_line();
-}
-
-void done(void)
-{
-	put("1..");
-	put_number(points, 10);
-	end_line();
-	outl(EXIT_PORT, 0);
-	for (;;)
-		asm volatile("cli; hlt");
-}
-
-bool told(const char *word)
-{
-	const char *p = (const char *)(u64)*(u32 *)((u64)multiboot_info + 16);
-	size_t n = 0;
-
-	while (word[n])
-		n++;
-	for (; *p; p++)
-		if (!memcmp(p, word, n))
-			return true;
-	return false;
-}
+/* ---- memory, as compilers expect it ---- */
 
 void *memset(void *p, int c, size_t n)
 {
@@ -186,9 +90,7 @@ static void fatal(struct frame *f)
 	put(" cr2 0x");
 	put_number(READ_CR(2), 16);
 	end_line();
-	outl(EXIT_PORT, 1);
-	for (;;)
-		asm volatile("cli; hlt");
+	end_guest(1);
 }
 
 void trap_c(struct frame *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Library of the bare-metal guests: TAP on the debug console, exceptions that
- * can be tried, interrupts, tables, other processors. 64-bit, identity-mapped.
+ * Library of the 64-bit bare-metal guests: exceptions that can be tried, interrupts,
+ * tables, other processors. Identity-mapped. What they say: console.h.
  */
 #ifndef TESTS_GUEST_BARE_GUEST_H
 #define TESTS_GUEST_BARE_GUEST_H
@@ -9,23 +9,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "console.h"
 
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
-
-/* ---- results ---- */
-
-void ok(bool pass, const char *name);
-/* ok() that shows both numbers when they differ. */
-void is(const char *name, u64 got, u64 want);
-void skip(const char *name, const char *why);
-void note(const char *text, u64 number);
-/* Prints the plan and ends the machine. */
-void done(void) __attribute__((noreturn));
-/* A word on the guest's command line: "tcg" under QEMU's emulation, "stock" on the stock module. */
-bool told(const char *word);
 
 /* ---- traps ---- */
 

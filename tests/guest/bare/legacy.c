@@ -7,14 +7,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "console.h"
 
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
-#define DEBUG_PORT 0xe9
-#define EXIT_PORT 0xf4
 #define LOW 0x9000u
 #define WINDOW 0x10000000u
 
@@ -31,12 +30,10 @@ struct tss32 {
 extern u64 gdt[];
 extern char trap_stubs[], low_start[], low_end[], v86_code[], prot16_code[], other_task[];
 extern volatile u32 task_ran, task_flags;
-extern u32 multiboot_info;
 u32 real_mode(u32 ax);
 u32 prot16(u32 a);
 void trap_c(struct frame *f);
 void guest_main(void);
-void done(void);
 
 static u64 idt[256];
 static volatile struct { int vector; u32 error, eip, cr2; } trap;
@@ -46,9 +43,6 @@ static u8 stacks[2][4096] __attribute__((aligned(16)));
 static u32 directory[1024] __attribute__((aligned(4096))), table[1024] __attribute__((aligned(4096)));
 static u64 pdpt[4] __attribute__((aligned(32))), pae_dirs[4][512] __attribute__((aligned(4096)));
 static u8 page[4096] __attribute__((aligned(4096)));
-static unsigned int points;
-static char line[200];
-static unsigned int line_len;
 static u32 v86_resume_esp;
 
 #define TRY(insn, ...)							\
@@ -58,87 +52,6 @@ static u32 v86_resume_esp;
 			     "\n991:\tmovl $0, %%ds:resume" __VA_ARGS__); \
 		trap.vector;						\
 	})
-
-static inline void outl(u16 port, u32 val) { asm volatile("outl %0, %1" : : "a"(val), "Nd"(port)); }
-
-static void put(const char *s)
-{
-	while (*s && line_len < sizeof(line) - 2)
-		line[line_len++] = *s++;
-}
-
-static void put_number(u32 n, u32 base)
-{
-	char buf[16], *p = buf + 15;
-
-	*p = 0;
-	do
-		*--p = "0123456789abcdef"[n % base];
-	while (n /= base);
-	put(p);
-}
-
-static void end_line(void)
-{
-	const char *p = line;
-	u32 n;
-
-	line[line_len++] = '\n';
-	n = line_len;
-	asm volatile("rep outsb" : "+S"(p), "+c"(n) : "d"(DEBUG_PORT) : "memory");
-	line_len = 0;
-}
-
-static void is(const char *name, u32 got, u32 want)
-{
-	put(got == want ? "ok " : "not ok ");
-	put_number(++points, 10);
-	put(" - ");
-	put(name);
-	end_line();
-	if (got != want) {
-		put("# wanted 0x");
-		put_number(want, 16);
-		put(" got 0x");
-		put_number(got, 16);
-		end_line();
-	}
-}
-
-static void skip(const char *name, const char *why)
-{
-	put("ok ");
-	put_number(++points, 10);
-	put(" - ");
-	put(name);
-	put(" # SKIP ");
-	put(why);
-	end_line();
-}
-
-/* As in guest.c: a word on the command line. */
-static bool told(const char *word)
-{
-	const char *p = *(const char **)(multiboot_info + 16), *q, *w;
-
-	for (; *p; p++) {
-		for (q = p, w = word; *w && *q == *w; q++, w++)
-			;
-		if (!*w)
-			return true;
-	}
-	return false;
-}
-
-void done(void)
-{
-	put("1..");
-	put_number(points, 10);
-	end_line();
-	outl(EXIT_PORT, 0);
-	for (;;)
-		asm volatile("cli; hlt");
-}
 
 void trap_c(struct frame *f)
 {
@@ -161,7 +74,7 @@ void trap_c(struct frame *f)
 		put(" error 0x");
 		put_number(f->error, 16);
 		end_line();
-		outl(EXIT_PORT, 1);
+		end_guest(1);
 	}
 	f->eip = resume;
 	resume = 0;
