@@ -50,12 +50,15 @@ static bool svm_inject_virtual(struct svm_vcpu *svm)
 	return true;
 }
 
+/* EXITINTINFO calls an interrupt that was cut short in this way an exception; V_IRQ tells all. */
 static void svm_recover_virtual(struct svm_vcpu *svm)
 {
-	u64 *vintr = &svm->vmcb->control.vintr;
+	struct svm_control *c = &svm->vmcb->control;
 
-	svm->vcpu.events.irq.injected = *vintr & SVM_V_IRQ;
-	*vintr &= ~SVM_V_NOW;
+	svm->vcpu.events.irq.injected = c->vintr & SVM_V_IRQ;
+	if (svm->vcpu.events.irq.injected)
+		c->exit_int_info = 0;
+	c->vintr &= ~SVM_V_NOW;
 	svm_dirty(svm, SVM_CLEAN_TPR);
 	svm->irq_virtual = false;
 }
@@ -193,8 +196,8 @@ static void svm_end_soft(struct svm_vcpu *svm, bool again)
 void svm_recover_events(struct svm_vcpu *svm)
 {
 	struct pn_events *ev = &svm->vcpu.events;
-	u64 info = svm->vmcb->control.exit_int_info;
-	u8 vector = info & SVM_EVENT_VECTOR;
+	u64 info;
+	u8 vector;
 
 	/* In the order of svm_inject: what had to wait behind it still waits. */
 	if (ev->exception.injected)
@@ -207,6 +210,8 @@ void svm_recover_events(struct svm_vcpu *svm)
 		ev->irq.injected = false;
 	if (ev->nmi_masked && svm->iret_rip && svm->vcpu.regs.rip != svm->iret_rip)
 		svm_unmask_nmi(svm);
+	info = svm->vmcb->control.exit_int_info;
+	vector = info & SVM_EVENT_VECTOR;
 	if (unlikely(svm->soft_next_rip))
 		svm_end_soft(svm, info & SVM_EVENT_VALID);
 	if (likely(!(info & SVM_EVENT_VALID)))
