@@ -57,7 +57,7 @@ static void svm_recover_virtual(struct svm_vcpu *svm)
 
 	svm->vcpu.events.irq.injected = c->vintr & SVM_V_IRQ;
 	if (svm->vcpu.events.irq.injected)
-		c->exit_int_info = 0;
+		c->exit_int_info &= ~SVM_EVENT_VALID;
 	c->vintr &= ~SVM_V_NOW;
 	svm_dirty(svm, SVM_CLEAN_TPR);
 	svm->irq_virtual = false;
@@ -199,6 +199,7 @@ void svm_recover_events(struct svm_vcpu *svm)
 	u64 info;
 	u8 vector;
 
+	svm->delivery_cut = svm->vmcb->control.exit_int_info & SVM_EVENT_VALID;
 	/* In the order of svm_inject: what had to wait behind it still waits. */
 	if (ev->exception.injected)
 		ev->exception.injected = false;

@@ -358,6 +358,25 @@ static int svm_exit_shutdown(struct svm_vcpu *svm)
 	return 0;
 }
 
+/*
+ * An event whose delivery met a device: its stack, or a table, is no memory. What is
+ * at RIP has nothing to do with the access and must not be carried out for it.
+ */
+static int svm_delivery_failed(struct svm_vcpu *svm)
+{
+	struct kvm_run *run = svm->vcpu.run;
+	struct svm_control *c = &svm->vmcb->control;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+	run->internal.ndata = 4;
+	run->internal.data[0] = c->exit_int_info;
+	run->internal.data[1] = c->exit_code;
+	run->internal.data[2] = c->exit_info_2;
+	run->internal.data[3] = svm->vcpu.cpu;
+	return 0;
+}
+
 static int svm_exit_npf(struct svm_vcpu *svm)
 {
 	struct pn_vcpu *vcpu = &svm->vcpu;
@@ -370,6 +389,8 @@ static int svm_exit_npf(struct svm_vcpu *svm)
 		vcpu->stat.pf_fixed++;
 		return 1;
 	case MMU_MMIO:
+		if (unlikely(svm->delivery_cut))
+			return svm_delivery_failed(svm);
 		vcpu->stat.pf_mmio++;
 		return pn_emulate_mmio(vcpu, c->exit_info_2,
 				       c->exit_info_1 & MMU_PF_NPT_FINAL,

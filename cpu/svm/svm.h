@@ -38,6 +38,7 @@ struct svm_vcpu {
 
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
+	bool delivery_cut;		/* the last exit came in the middle of an event's delivery */
 	bool irq_virtual;		/* V_IRQ stands for an interrupt, not for a window */
 	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
 };

@@ -189,6 +189,7 @@ static void delivery_faults(struct vmm *v)
 {
 	struct kvm_interrupt irq = { .irq = 0x71 };
 	struct kvm_sregs s;
+	struct kvm_regs r;
 
 	LOAD(v, 0x90, 0xf4);
 	fresh(v, 0x202);
@@ -201,6 +202,18 @@ static void delivery_faults(struct vmm *v)
 	/* QEMU's emulated processor gives 16 * vector and no EXT bit. */
 	tap_eq(*(uint64_t *)(v->ram + vmm_regs(v, 0).rsp), vmm_under_tcg() ? 0x71 << 4 | 2 : 0x71 << 3 | 3,
 	       "naming the gate");
+
+	fresh(v, 0x202);
+	r = vmm_regs(v, 0);
+	r.rsp = VMM_HOLE + 0x800;
+	vmm_set_regs(v, 0, &r);
+	ioctl(v->vcpu[0], KVM_INTERRUPT, &irq);
+	if (vmm_on_stock()) {
+		tap_skip("an interrupt onto a stack that is a device", "carries out what is at RIP");
+		return;
+	}
+	RUNS_TO(v, KVM_EXIT_INTERNAL_ERROR, "an interrupt onto a stack that is a device");
+	tap_eq(v->run[0]->internal.suberror, KVM_INTERNAL_ERROR_DELIVERY_EV, "suberror: delivery");
 }
 
 static void other_calls(struct vmm *v)
