@@ -49,6 +49,7 @@ static int range_start(struct mmu_notifier *mn, const struct mmu_notifier_range 
 {
 	struct pn_vm *vm = vm_of(mn);
 	struct pn_slots *slots;
+	bool locked = false;
 	gfn_t first, last;
 	unsigned int i;
 	int idx;
@@ -62,9 +63,16 @@ static int range_start(struct mmu_notifier *mn, const struct mmu_notifier_range 
 	for (i = 0; i < slots->nr; i++) {
 		if (!slot_gfns(slots->slot[i], range->start, range->end, &first, &last))
 			continue;
-		trace_kvm_unmap_hva_range(range->start, range->end);
-		mmu_invalidate_begin(&vm->mmu, first, last);
+		/* Many slots may show the same memory: one flush for all of them. */
+		if (!locked)
+			mmu_invalidate_lock(&vm->mmu);
+		locked = true;
+		mmu_invalidate_add(&vm->mmu, first, last);
 		atomic64_inc(&vm->stat.mmu_notifier_unmaps);
+	}
+	if (locked) {
+		mmu_invalidate_unlock(&vm->mmu);
+		trace_kvm_unmap_hva_range(range->start, range->end);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 	return 0;

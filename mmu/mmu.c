@@ -114,9 +114,31 @@ void mmu_retire_answers(struct mmu_vm *vm)
 	smp_store_release(&vm->inv_seq, vm->inv_seq + 1);
 }
 
-void mmu_invalidate_begin(struct mmu_vm *vm, gfn_t start, gfn_t end)
+/*
+ * Lock held for writing. Leaf tables go first, so many at a time that burying them does
+ * not hold others up for long, then what is above them.
+ */
+static void unmap_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end, bool may_sleep)
+{
+	gfn_t at = start;
+
+	while (vm->mode->unmap(vm, &at, end, true)) {
+		mmu_finish(vm);
+		write_unlock(&vm->lock);
+		if (may_sleep)
+			cond_resched();
+		write_lock(&vm->lock);
+	}
+	vm->mode->unmap(vm, &start, end, false);
+}
+
+void mmu_invalidate_lock(struct mmu_vm *vm)
 {
 	write_lock(&vm->lock);
+}
+
+void mmu_invalidate_add(struct mmu_vm *vm, gfn_t start, gfn_t end)
+{
 	if (!vm->inv_active++) {
 		vm->inv_start = start;
 		vm->inv_end = end;
@@ -124,9 +146,20 @@ void mmu_invalidate_begin(struct mmu_vm *vm, gfn_t start, gfn_t end)
 		vm->inv_start = min(vm->inv_start, start);
 		vm->inv_end = max(vm->inv_end, end);
 	}
-	vm->mode->unmap(vm, &start, end, false);
+	unmap_in_chunks(vm, start, end, false);
+}
+
+void mmu_invalidate_unlock(struct mmu_vm *vm)
+{
 	mmu_finish(vm);
 	write_unlock(&vm->lock);
+}
+
+void mmu_invalidate_begin(struct mmu_vm *vm, gfn_t start, gfn_t end)
+{
+	mmu_invalidate_lock(vm);
+	mmu_invalidate_add(vm, start, end);
+	mmu_invalidate_unlock(vm);
 }
 
 void mmu_invalidate_end(struct mmu_vm *vm)
@@ -153,16 +186,13 @@ void mmu_work_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end,
 	}
 }
 
-static bool unmap_chunk(struct mmu_vm *vm, gfn_t *start, gfn_t end)
-{
-	return vm->mode->unmap(vm, start, end, true);
-}
-
 void mmu_unmap_gfns(struct mmu_vm *vm, gfn_t start, gfn_t end)
 {
 	write_lock(&vm->lock);
 	mmu_retire_answers(vm);
-	mmu_work_in_chunks(vm, start, end, unmap_chunk);
+	unmap_in_chunks(vm, start, end, true);
+	mmu_finish(vm);
+	write_unlock(&vm->lock);
 }
 
 void mmu_unmap_all(struct mmu_vm *vm)

@@ -272,10 +272,16 @@ static inline hpa_t mmu_root(const struct mmu_vcpu *vcpu)
 /*
  * The host is about to change what backs [start, end): remove the entries, flush,
  * and keep new ones of this range out until the matching end. The pair brackets
- * the host's change; pairs may nest and overlap. Does not sleep (spins on the lock).
+ * the host's change; pairs may nest and overlap. Does not sleep, but lets others have the
+ * lock between chunks.
  */
 void mmu_invalidate_begin(struct mmu_vm *vm, gfn_t start, gfn_t end);
 void mmu_invalidate_end(struct mmu_vm *vm);
+
+/* mmu_invalidate_begin for several ranges with one flush; each has an end of its own. */
+void mmu_invalidate_lock(struct mmu_vm *vm);
+void mmu_invalidate_add(struct mmu_vm *vm, gfn_t start, gfn_t end);
+void mmu_invalidate_unlock(struct mmu_vm *vm);
 
 /*
  * A slot changed or went away, and the new state is what gfn_to_page answers from

@@ -266,16 +266,22 @@ static enum mmu_verdict nested_fault(struct mmu_vcpu *vcpu, gpa_t gpa, u64 error
 	return MMU_RESUME;
 }
 
+#define UNMAP_CHUNK	256	/* tables: half a GiB of small leaves, a few milliseconds */
+
 static bool nested_unmap(struct mmu_vm *vm, gfn_t *start, gfn_t end, bool may_yield)
 {
+	unsigned int tables = 0;
 	struct mmu_iter it;
 
 	mmu_iter_start(&it, vm, *start, end);
 	while (mmu_iter_next(&it)) {
-		if (!mmu_is_leaf(vm->fmt, it.entry, it.level) && !mmu_iter_within(&it, *start, end))
-			continue;
+		if (!mmu_is_leaf(vm->fmt, it.entry, it.level)) {
+			if ((may_yield && it.level > 2) || !mmu_iter_within(&it, *start, end))
+				continue;
+			tables++;
+		}
 		mmu_unlink(vm, &it);
-		if (may_yield && mmu_should_yield(vm)) {
+		if (may_yield && (tables == UNMAP_CHUNK || mmu_should_yield(vm))) {
 			*start = it.gfn;
 			return true;
 		}
