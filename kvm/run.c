@@ -180,10 +180,27 @@ static long pn_run_checked(struct pn_vcpu *vcpu)
 	return pn_run_loop(vcpu);
 }
 
+/*
+ * real_blocked tells the kernel that what the mask lets through is waited for: it stays
+ * pending for the caller, and neither kills nor is dropped (as in sigtimedwait).
+ */
+static void pn_mask_signals(struct pn_vcpu *vcpu)
+{
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
+}
+
+static void pn_unmask_signals(struct pn_vcpu *vcpu)
+{
+	if (!vcpu->sigset_active)
+		return;
+	sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+	sigemptyset(&current->real_blocked);
+}
+
 long pn_vcpu_run(struct pn_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
-	sigset_t saved;
 	long r;
 
 	if ((run->kvm_valid_regs & ~KVM_SYNC_X86_VALID_FIELDS) ||
@@ -194,8 +211,7 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 		if (r)
 			return r;
 	}
-	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+	pn_mask_signals(vcpu);
 	run->flags = 0;
 	vcpu->irq_window_wanted = READ_ONCE(run->request_interrupt_window);
 
@@ -208,7 +224,6 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 
 	vcpu->stat.user_exits++;
 	trace_kvm_userspace_exit(run->exit_reason, r);
-	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	pn_unmask_signals(vcpu);
 	return r;
 }
