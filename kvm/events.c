@@ -101,8 +101,10 @@ int pn_events_set(struct pn_vcpu *vcpu, struct kvm_vcpu_events *e)
 		.has_payload = e->exception_has_payload,
 		.payload = e->exception_payload,
 	};
+	/* One that waits goes on waiting when a monitor writes back what it has read. */
+	ev->irq.waits = ev->irq.waits && e->interrupt.injected && !e->interrupt.soft &&
+			e->interrupt.nr == ev->irq.vector;
 	ev->irq.injected = e->interrupt.injected;
-	ev->irq.waits = false;
 	ev->irq.vector = e->interrupt.nr;
 	ev->irq.soft = e->interrupt.soft;
 	ev->soft_insn_len = 0;		/* not told: RIP is where it is to return to */
