@@ -128,7 +128,13 @@ void pn_apply_payload(struct pn_vcpu *vcpu)
 
 /* ---- what can be taken now ---- */
 
-static bool pn_delivering(const struct pn_events *ev)
+/* A debugger steps and wants no interrupt handler instead. */
+static bool pn_events_held(struct pn_vcpu *vcpu)
+{
+	return unlikely(vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ);
+}
+
+bool pn_delivering(const struct pn_events *ev)
 {
 	return ev->exception.injected || ev->nmi_injected ||
 	       (ev->irq.injected && !ev->irq.waits);
@@ -150,7 +156,7 @@ bool pn_ready_for_irq(struct pn_vcpu *vcpu)
 	const struct pn_events *ev = &vcpu->events;
 
 	return pn_irq_allowed(vcpu) && !pn_delivering(ev) && !ev->irq.injected &&
-	       !ev->exception.pending;
+	       !ev->exception.pending && !pn_events_held(vcpu);
 }
 
 /* ---- delivery ---- */
@@ -211,7 +217,7 @@ void pn_deliver_events(struct pn_vcpu *vcpu)
 		pn_start_exception(vcpu);
 		inject = true;
 	}
-	if (unlikely(atomic_read(&ev->nmi_pending))) {
+	if (unlikely(atomic_read(&ev->nmi_pending)) && !pn_events_held(vcpu)) {
 		if (!inject && pn_nmi_allowed(vcpu)) {
 			pn_start_nmi(vcpu);
 			inject = true;
@@ -221,7 +227,7 @@ void pn_deliver_events(struct pn_vcpu *vcpu)
 	}
 	if (inject)
 		cpu->inject(vcpu);
-	if (unlikely(vcpu->irq_window_wanted || ev->irq.waits))
+	if (unlikely((vcpu->irq_window_wanted && !pn_events_held(vcpu)) || ev->irq.waits))
 		cpu->open_window(vcpu, CPU_WINDOW_IRQ);
 }
 

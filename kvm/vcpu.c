@@ -80,6 +80,13 @@ void pn_vcpu_kick(struct pn_vcpu *vcpu)
 	put_cpu();
 }
 
+/* Interrupts off: the entry that follows exits before the guest's first instruction. */
+void pn_vcpu_exit_at_once(void)
+{
+	lockdep_assert_irqs_disabled();
+	smp_send_reschedule(smp_processor_id());
+}
+
 /* ---- reset ---- */
 
 #define PN_PAT_RESET	0x0007040600070406ULL	/* APM vol. 2, 7.8.2 */
@@ -385,6 +392,8 @@ static int pn_vcpu_install(struct pn_vm *vm, struct pn_vcpu *vcpu)
 	}
 	pn_vm_get(vm);
 	vcpu->index = vm->nr_vcpus;
+	/* Somebody may keep readers out of the slots, and not have seen this vCPU. */
+	pn_vcpu_request(vcpu, PN_REQ_SLOTS);
 	WRITE_ONCE(vm->vcpus[vcpu->index], vcpu);
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
 	fd_install(fd, file);
@@ -394,10 +403,15 @@ static int pn_vcpu_install(struct pn_vm *vm, struct pn_vcpu *vcpu)
 int pn_vcpu_create(struct pn_vm *vm, unsigned long id)
 {
 	struct pn_vcpu *vcpu;
-	int fd;
+	int fd, r;
 
 	if (id >= vm->max_vcpu_id)
 		return -EINVAL;
+	mutex_lock(&vm->lock);
+	r = pn_vcpu_may_add(vm, id);
+	mutex_unlock(&vm->lock);
+	if (r)
+		return r;
 	vcpu = pn_vcpu_new(vm, id);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);

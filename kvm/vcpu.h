@@ -218,6 +218,7 @@ void pn_vcpu_reset(struct pn_vcpu *vcpu, bool init);	/* RESET, or INIT */
 void pn_vcpu_free(struct pn_vcpu *vcpu);		/* from the VM's end */
 void pn_vcpu_request(struct pn_vcpu *vcpu, enum pn_request r);	/* sets the bit only */
 void pn_vcpu_kick(struct pn_vcpu *vcpu);		/* out of the guest, soon */
+void pn_vcpu_exit_at_once(void);
 /* The vCPU's registers come to this processor and follow the thread, until put. */
 void pn_vcpu_load(struct pn_vcpu *vcpu);
 void pn_vcpu_put(struct pn_vcpu *vcpu);
@@ -242,6 +243,7 @@ void pn_queue_page_fault(struct pn_vcpu *vcpu, u64 gva, u32 error);
 void pn_apply_payload(struct pn_vcpu *vcpu);	/* of the pending exception, to CR2 or DR6 */
 void pn_limit_nmis(struct pn_vcpu *vcpu);
 bool pn_ready_for_irq(struct pn_vcpu *vcpu);	/* KVM_INTERRUPT could inject at once */
+bool pn_delivering(const struct pn_events *ev);	/* one goes in at the next entry */
 bool pn_irq_allowed(struct pn_vcpu *vcpu);	/* RFLAGS.IF, no shadow, nothing being delivered */
 bool pn_nmi_allowed(struct pn_vcpu *vcpu);
 long pn_vcpu_interrupt(struct pn_vcpu *vcpu, void __user *argp);	/* KVM_INTERRUPT */

@@ -40,8 +40,9 @@ static bool svm_inject_virtual(struct svm_vcpu *svm)
 	struct pn_vcpu *vcpu = &svm->vcpu;
 	u64 *vintr = &svm->vmcb->control.vintr;
 
+	/* The exit that an NMI asks for would come before a virtual interrupt every time. */
 	if (likely(!svm_features.injects_twice) || !pn_irq_allowed(vcpu) ||
-	    vcpu->irq_window_wanted || svm_is_intercepted(svm, SVM_VINTR))
+	    atomic_read(&vcpu->events.nmi_pending) || vcpu->irq_window_wanted || svm_is_intercepted(svm, SVM_VINTR))
 		return false;
 	*vintr &= ~SVM_V_VECTOR;
 	*vintr |= SVM_V_NOW | (u64)vcpu->events.irq.vector << SVM_V_VECTOR_SHIFT;
@@ -63,11 +64,31 @@ static void svm_recover_virtual(struct svm_vcpu *svm)
 	svm->irq_virtual = false;
 }
 
+/* Undo the step; flags that IRET has loaded meanwhile are the guest's own. */
+static void svm_end_step(struct svm_vcpu *svm)
+{
+	u64 ours = (X86_EFLAGS_TF | X86_EFLAGS_RF) & ~svm->stepped_rflags;
+
+	svm->nmi_singlestep = false;
+	if (!(svm->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		svm->vcpu.regs.rflags &= ~ours;
+}
+
+/* An event goes in instead of the instruction that was to be stepped. */
+static void svm_cancel_step(struct svm_vcpu *svm)
+{
+	svm_end_step(svm);
+	if (svm->vcpu.events.nmi_masked && !svm->iret_intercepted)
+		svm_update_nmi(svm);
+}
+
 void svm_inject(struct pn_vcpu *vcpu)
 {
 	struct pn_events *ev = &vcpu->events;
 	u64 event = SVM_EVENT_VALID;
 
+	if (unlikely(to_svm(vcpu)->nmi_singlestep))
+		svm_cancel_step(to_svm(vcpu));
 	if (ev->exception.injected) {
 		event |= SVM_EVENT_EXCEPTION | ev->exception.vector;
 		if (ev->exception.vector == X86_TRAP_BP)
@@ -125,6 +146,12 @@ void svm_open_window(struct pn_vcpu *vcpu, enum cpu_window w)
 	/* Masked until an IRET that has not begun: its intercept tells. */
 	if (vcpu->events.nmi_masked && svm->iret_intercepted)
 		return;
+	/* Something else goes in, whose frame must not show our trap flag: right behind it, then. */
+	if (pn_delivering(&vcpu->events)) {
+		if (!vcpu->events.nmi_injected)
+			pn_vcpu_exit_at_once();
+		return;
+	}
 	if (!svm->nmi_singlestep)
 		svm_start_step(svm);
 }
@@ -155,16 +182,6 @@ static void svm_unmask_nmi(struct svm_vcpu *svm)
 	svm->iret_rip = 0;
 }
 
-/* Undo the step; flags that IRET has loaded meanwhile are the guest's own. */
-static void svm_end_step(struct svm_vcpu *svm)
-{
-	u64 ours = (X86_EFLAGS_TF | X86_EFLAGS_RF) & ~svm->stepped_rflags;
-
-	svm->nmi_singlestep = false;
-	if (!(svm->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		svm->vcpu.regs.rflags &= ~ours;
-}
-
 bool svm_nmi_step_done(struct pn_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -185,6 +202,18 @@ static void svm_end_soft(struct svm_vcpu *svm, bool again)
 	if (again && svm->vcpu.regs.rip == svm->soft_next_rip)
 		svm->vcpu.regs.rip = svm->soft_rip;
 	svm->soft_next_rip = 0;
+}
+
+/* VMRUN refused: nothing has gone in. */
+void svm_take_back(struct svm_vcpu *svm)
+{
+	if (svm->irq_virtual) {
+		svm->vmcb->control.vintr &= ~SVM_V_NOW;
+		svm->irq_virtual = false;
+	}
+	if (svm->soft_next_rip)
+		svm_end_soft(svm, true);
+	svm->vmcb->control.event_inj = 0;
 }
 
 /*

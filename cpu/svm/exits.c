@@ -495,7 +495,7 @@ int svm_handle_exit(struct pn_vcpu *vcpu)
 
 	if (likely(code == SVM_EXIT_NPF))
 		return svm_exit_npf(svm);
-	if (unlikely(code == SVM_EXIT_INVALID)) {
+	if (unlikely(svm_entry_failed(svm))) {
 		vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 		vcpu->run->fail_entry.hardware_entry_failure_reason = code;
 		vcpu->run->fail_entry.cpu = vcpu->cpu;

@@ -427,6 +427,12 @@ static void svm_enter(struct pn_vcpu *vcpu)
 		hw_breakpoint_restore();
 	if (unlikely(svm->vmcb->control.exit_code == SVM_EXIT_EXCEPTION + X86_TRAP_MC))
 		svm_host_machine_check();
+	if (unlikely(svm_entry_failed(svm))) {
+		/* The flush it may have been asked for is still due. */
+		svm->vmcb->control.clean = 0;
+		svm_take_back(svm);
+		return;
+	}
 	svm_regs_out(svm);
 	svm_recover_events(svm);
 }

@@ -61,6 +61,12 @@ static inline struct svm_vcpu *to_svm(struct pn_vcpu *vcpu)
 	return container_of(vcpu, struct svm_vcpu, vcpu);
 }
 
+/* VMRUN found the VMCB wrong (15.5.1); nothing but the exit code is valid then. QEMU's emulation gives 32 bits. */
+static inline bool svm_entry_failed(const struct svm_vcpu *svm)
+{
+	return (u32)svm->vmcb->control.exit_code == (u32)SVM_EXIT_INVALID;
+}
+
 static inline void svm_intercept(struct svm_vcpu *svm, enum svm_intercept i)
 {
 	svm->vmcb->control.intercepts[i / 32] |= BIT(i % 32);
@@ -113,6 +119,7 @@ void svm_inject(struct pn_vcpu *vcpu);
 void svm_open_window(struct pn_vcpu *vcpu, enum cpu_window w);
 void svm_close_irq_window(struct svm_vcpu *svm);
 void svm_recover_events(struct svm_vcpu *svm);	/* after every exit */
+void svm_take_back(struct svm_vcpu *svm);	/* there was no entry */
 int svm_exit_iret(struct svm_vcpu *svm);
 bool svm_nmi_step_done(struct pn_vcpu *vcpu);	/* was this step ours? */
 void svm_update_nmi(struct svm_vcpu *svm);	/* events.nmi_masked was written */

@@ -231,6 +231,26 @@ static void other_calls(struct vmm *v)
 	CALL(EINVAL, v->vcpu[0], KVM_KVMCLOCK_CTRL, 0, "KVM_KVMCLOCK_CTRL without the guest's clock");
 }
 
+/* An interrupt and an NMI at once: the NMI is taken right behind the interrupt's delivery. */
+static void nmi_behind_interrupt(struct vmm *v)
+{
+	struct kvm_interrupt irq = { .irq = 0x51 };
+	const uint64_t *nmi, *interrupted;
+
+	LOAD(v, 0x90, 0xf4);
+	fresh(v, 0x202);
+	ioctl(v->vcpu[0], KVM_INTERRUPT, &irq);
+	CALL(0, v->vcpu[0], KVM_NMI, 0, "KVM_NMI behind KVM_INTERRUPT");
+	RUNS_TO(v, KVM_EXIT_HLT, "both are taken");
+	if (!tap_eq(vmm_vector(v, 0), 2, "the NMI last"))
+		return;
+	nmi = (const uint64_t *)(v->ram + vmm_regs(v, 0).rsp);
+	tap_eq(nmi[0], VMM_STUBS + 16 * 0x51, "before the first instruction of the other's handler");
+	tap_eq(nmi[2] & 0x300, 0, "its frame shows no trap flag");
+	interrupted = (const uint64_t *)(v->ram + nmi[3]);
+	tap_eq(interrupted[2], 0x202, "nor does the interrupt's");
+}
+
 void abi_events(void)
 {
 	struct vmm *v = vmm_new_vcpu(VMM_LONG);
@@ -241,6 +261,9 @@ void abi_events(void)
 	nmi(v);
 	nmi_state(v);
 	exception(v);
+	nmi_behind_interrupt(v);
+	vmm_free(v);
+	v = vmm_new_vcpu(VMM_LONG);
 	delivery_faults(v);
 	vmm_free(v);
 	v = vmm_new_vcpu(VMM_LONG);
