@@ -15,6 +15,8 @@
 extern struct trace_event_call *pn_trace_events_start[], *pn_trace_events_end[];
 
 /*
+ * The kernel asks for its event_mutex here, which it does not export. What that guards
+ * against each other, additions, trace_types_lock guards as well, and it is taken inside.
  * From then on they are like any module's: when this one goes, or does not come up, the kernel
  * ends their use and removes them.
  */
