@@ -206,20 +206,14 @@ static int svm_vcpu_init(struct pn_vcpu *vcpu)
 	return 0;
 }
 
-static void svm_forget_last(void *arg)
-{
-	struct svm_cpu *sc = this_cpu_ptr(&svm_cpu);
-
-	if (sc->last == arg)
-		sc->last = NULL;
-}
-
 static void svm_vcpu_fini(struct pn_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
+	int i;
 
-	/* A later vCPU at the same address must not pass for this one. */
-	on_each_cpu(svm_forget_last, svm, 1);
+	/* A later vCPU at the same address must not pass for this one, which runs nowhere any more. */
+	for_each_possible_cpu(i)
+		cmpxchg(&per_cpu_ptr(&svm_cpu, i)->last, svm, NULL);
 	svm_msrpm_fini(svm);
 	free_page((unsigned long)svm->vmcb);
 }
@@ -268,8 +262,8 @@ static void svm_vcpu_load(struct pn_vcpu *vcpu, int cpu_nr)
 		/* The cached parts of the VMCB are in the other processor. */
 		svm->vmcb->control.clean = 0;
 	}
-	if (sc->last != svm) {
-		sc->last = svm;
+	if (READ_ONCE(sc->last) != svm) {
+		WRITE_ONCE(sc->last, svm);
 		indirect_branch_prediction_barrier();
 	}
 	if (vcpu->has_rdtscp && vcpu->tsc_aux != svm_host_tsc_aux())
