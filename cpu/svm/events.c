@@ -30,40 +30,6 @@ static void svm_pass_instruction(struct svm_vcpu *svm)
 	svm->vcpu.regs.rip = next;
 }
 
-/*
- * Where an interrupt given in EVENTINJ may come twice it goes in as a virtual one: the
- * guest, being ready, takes it before its first instruction, or V_IRQ says at the exit that
- * it did not. Not while an interrupt window has V_IRQ.
- */
-static bool svm_inject_virtual(struct svm_vcpu *svm)
-{
-	struct pn_vcpu *vcpu = &svm->vcpu;
-	u64 *vintr = &svm->vmcb->control.vintr;
-
-	/* The exit that an NMI asks for would come before a virtual interrupt every time. */
-	if (likely(!svm_features.injects_twice) || !pn_irq_allowed(vcpu) ||
-	    atomic_read(&vcpu->events.nmi_pending) || vcpu->irq_window_wanted || svm_is_intercepted(svm, SVM_VINTR))
-		return false;
-	*vintr &= ~SVM_V_VECTOR;
-	*vintr |= SVM_V_NOW | (u64)vcpu->events.irq.vector << SVM_V_VECTOR_SHIFT;
-	svm_dirty(svm, SVM_CLEAN_TPR);
-	svm->irq_virtual = true;
-	return true;
-}
-
-/* EXITINTINFO calls an interrupt that was cut short in this way an exception; V_IRQ tells all. */
-static void svm_recover_virtual(struct svm_vcpu *svm)
-{
-	struct svm_control *c = &svm->vmcb->control;
-
-	svm->vcpu.events.irq.injected = c->vintr & SVM_V_IRQ;
-	if (svm->vcpu.events.irq.injected)
-		c->exit_int_info &= ~SVM_EVENT_VALID;
-	c->vintr &= ~SVM_V_NOW;
-	svm_dirty(svm, SVM_CLEAN_TPR);
-	svm->irq_virtual = false;
-}
-
 /* Undo the step; flags that IRET has loaded meanwhile are the guest's own. */
 static void svm_end_step(struct svm_vcpu *svm)
 {
@@ -101,10 +67,10 @@ void svm_inject(struct pn_vcpu *vcpu)
 	} else if (ev->irq.soft) {
 		event |= SVM_EVENT_SOFT | ev->irq.vector;
 		svm_pass_instruction(to_svm(vcpu));
-	} else if (svm_inject_virtual(to_svm(vcpu))) {
-		return;
 	} else {
 		event |= SVM_EVENT_IRQ | ev->irq.vector;
+		if (unlikely(svm_features.injects_twice))
+			pn_vcpu_exit_at_once();
 	}
 	to_svm(vcpu)->vmcb->control.event_inj = event;
 }
@@ -207,10 +173,6 @@ static void svm_end_soft(struct svm_vcpu *svm, bool again)
 /* VMRUN refused: nothing has gone in. */
 void svm_take_back(struct svm_vcpu *svm)
 {
-	if (svm->irq_virtual) {
-		svm->vmcb->control.vintr &= ~SVM_V_NOW;
-		svm->irq_virtual = false;
-	}
 	if (svm->soft_next_rip)
 		svm_end_soft(svm, true);
 	svm->vmcb->control.event_inj = 0;
@@ -225,23 +187,19 @@ void svm_take_back(struct svm_vcpu *svm)
 void svm_recover_events(struct svm_vcpu *svm)
 {
 	struct pn_events *ev = &svm->vcpu.events;
-	u64 info;
-	u8 vector;
+	u64 info = svm->vmcb->control.exit_int_info;
+	u8 vector = info & SVM_EVENT_VECTOR;
 
-	svm->delivery_cut = svm->vmcb->control.exit_int_info & SVM_EVENT_VALID;
+	svm->delivery_cut = info & SVM_EVENT_VALID;
 	/* In the order of svm_inject: what had to wait behind it still waits. */
 	if (ev->exception.injected)
 		ev->exception.injected = false;
 	else if (ev->nmi_injected)
 		ev->nmi_injected = false;
-	else if (unlikely(svm->irq_virtual))
-		svm_recover_virtual(svm);
 	else if (!ev->irq.waits)
 		ev->irq.injected = false;
 	if (ev->nmi_masked && svm->iret_rip && svm->vcpu.regs.rip != svm->iret_rip)
 		svm_unmask_nmi(svm);
-	info = svm->vmcb->control.exit_int_info;
-	vector = info & SVM_EVENT_VECTOR;
 	if (unlikely(svm->soft_next_rip))
 		svm_end_soft(svm, info & SVM_EVENT_VALID);
 	if (likely(!(info & SVM_EVENT_VALID)))

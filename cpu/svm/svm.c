@@ -228,7 +228,6 @@ static void svm_vcpu_reset(struct pn_vcpu *vcpu, bool init)
 	svm->asid_generation = 0;
 	svm->iret_intercepted = false;
 	svm->nmi_singlestep = false;
-	svm->irq_virtual = false;
 	svm_init_intercepts(svm);
 	c->iopm_pa = svm_iopm_pa();
 	c->msrpm_pa = __pa(svm->msrpm);

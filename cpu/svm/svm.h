@@ -39,7 +39,6 @@ struct svm_vcpu {
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
 	bool delivery_cut;		/* the last exit came in the middle of an event's delivery */
-	bool irq_virtual;		/* V_IRQ stands for an interrupt, not for a window */
 	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
 };
 
@@ -50,7 +49,8 @@ struct svm_features {
 	/*
 	 * QEMU's emulation (7.2). INT3 is intercepted as INT n, not as #BP. It keeps the vector
 	 * of an interrupt from EVENTINJ, and delivers it again if something else than
-	 * the guest makes it leave its loop before the next exit or exception.
+	 * the guest makes it leave its loop before the next exit or exception: so the exit comes
+	 * right behind the delivery.
 	 */
 	bool int3_is_intn, injects_twice;
 };

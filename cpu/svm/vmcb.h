@@ -115,8 +115,6 @@ static_assert(offsetof(struct vmcb, save.spec_ctrl) == 0x6e0);
 #define SVM_V_PRIO_HIGHEST	(15ULL << 16)
 #define SVM_V_IGNORE_TPR	BIT_ULL(20)
 #define SVM_V_NOW		(SVM_V_IRQ | SVM_V_PRIO_HIGHEST | SVM_V_IGNORE_TPR)
-#define SVM_V_VECTOR_SHIFT	32
-#define SVM_V_VECTOR		(0xffULL << SVM_V_VECTOR_SHIFT)
 #define SVM_V_INTR_MASKING	BIT_ULL(24)
 
 #define SVM_INT_SHADOW		BIT_ULL(0)
