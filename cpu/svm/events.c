@@ -190,7 +190,6 @@ void svm_recover_events(struct svm_vcpu *svm)
 	u64 info = svm->vmcb->control.exit_int_info;
 	u8 vector = info & SVM_EVENT_VECTOR;
 
-	svm->delivery_cut = info & SVM_EVENT_VALID;
 	/* In the order of svm_inject: what had to wait behind it still waits. */
 	if (ev->exception.injected)
 		ev->exception.injected = false;

@@ -389,7 +389,7 @@ static int svm_exit_npf(struct svm_vcpu *svm)
 		vcpu->stat.pf_fixed++;
 		return 1;
 	case MMU_MMIO:
-		if (unlikely(svm->delivery_cut))
+		if (unlikely(c->exit_int_info & SVM_EVENT_VALID))
 			return svm_delivery_failed(svm);
 		vcpu->stat.pf_mmio++;
 		return pn_emulate_mmio(vcpu, c->exit_info_2,

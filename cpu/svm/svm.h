@@ -38,7 +38,6 @@ struct svm_vcpu {
 
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
-	bool delivery_cut;		/* the last exit came in the middle of an event's delivery */
 	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
 };
 
