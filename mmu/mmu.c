@@ -114,21 +114,31 @@ void mmu_retire_answers(struct mmu_vm *vm)
 	smp_store_release(&vm->inv_seq, vm->inv_seq + 1);
 }
 
-/*
- * Lock held for writing. Leaf tables go first, so many at a time that burying them does
- * not hold others up for long, then what is above them.
- */
-static void unmap_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end, bool may_sleep)
+/* Lock held for writing, also at return, when all but the last chunk is finished. */
+static void work_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end, bool may_sleep,
+			   bool (*work)(struct mmu_vm *vm, gfn_t *start, gfn_t end))
 {
-	gfn_t at = start;
-
-	while (vm->mode->unmap(vm, &at, end, true)) {
+	while (work(vm, &start, end)) {
 		mmu_finish(vm);
 		write_unlock(&vm->lock);
 		if (may_sleep)
 			cond_resched();
 		write_lock(&vm->lock);
 	}
+}
+
+static bool unmap_chunk(struct mmu_vm *vm, gfn_t *start, gfn_t end)
+{
+	return vm->mode->unmap(vm, start, end, true);
+}
+
+/*
+ * Leaf tables go first, so many at a time that burying them does not hold others up for
+ * long, then what is above them.
+ */
+static void unmap_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end, bool may_sleep)
+{
+	work_in_chunks(vm, start, end, may_sleep, unmap_chunk);
 	vm->mode->unmap(vm, &start, end, false);
 }
 
@@ -173,17 +183,9 @@ void mmu_invalidate_end(struct mmu_vm *vm)
 void mmu_work_in_chunks(struct mmu_vm *vm, gfn_t start, gfn_t end,
 			bool (*work)(struct mmu_vm *vm, gfn_t *start, gfn_t end))
 {
-	bool more;
-
-	for (;;) {
-		more = work(vm, &start, end);
-		mmu_finish(vm);
-		write_unlock(&vm->lock);
-		if (!more)
-			return;
-		cond_resched();
-		write_lock(&vm->lock);
-	}
+	work_in_chunks(vm, start, end, true, work);
+	mmu_finish(vm);
+	write_unlock(&vm->lock);
 }
 
 void mmu_unmap_gfns(struct mmu_vm *vm, gfn_t start, gfn_t end)
