@@ -12,13 +12,13 @@ static unsigned int points;
 static char line[256];
 static size_t line_len;
 
-void put(const char *s)
+static void put(const char *s)
 {
 	while (*s && line_len < sizeof(line) - 2)
 		line[line_len++] = *s++;
 }
 
-void put_number(unsigned long n, unsigned int base)
+static void put_number(unsigned long n, unsigned int base)
 {
 	char buf[24], *p = buf + sizeof(buf) - 1;
 
@@ -29,7 +29,7 @@ void put_number(unsigned long n, unsigned int base)
 	put(p);
 }
 
-void end_line(void)
+static void end_line(void)
 {
 	const char *p = line;
 	size_t n;
@@ -78,11 +78,25 @@ void skip(const char *name, const char *why)
 	end_line();
 }
 
-void end_guest(int status)
+static __attribute__((noreturn)) void end_guest(int status)
 {
 	asm volatile("outl %0, %1" : : "a"(status), "Nd"(EXIT_PORT));
 	for (;;)
 		asm volatile("cli; hlt");
+}
+
+void bail_out(unsigned long vector, unsigned long at, unsigned long error, unsigned long cr2)
+{
+	put("Bail out! vector ");
+	put_number(vector, 10);
+	put(" at 0x");
+	put_number(at, 16);
+	put(" error 0x");
+	put_number(error, 16);
+	put(" cr2 0x");
+	put_number(cr2, 16);
+	end_line();
+	end_guest(1);
 }
 
 void done(void)

@@ -11,15 +11,12 @@ void ok(bool pass, const char *name);
 void is(const char *name, unsigned long got, unsigned long want);
 void skip(const char *name, const char *why);
 void note(const char *text, unsigned long number);
-/* Prints the plan and ends the machine; end_guest(1) ends it as a failure. */
+/* Prints the plan and ends the machine. */
 void done(void) __attribute__((noreturn));
-void end_guest(int status) __attribute__((noreturn));
+/* An exception that nobody tried for: ends the machine as a failure. */
+void bail_out(unsigned long vector, unsigned long at, unsigned long error, unsigned long cr2)
+	__attribute__((noreturn));
 /* A word on the guest's command line: "tcg" under QEMU's emulation, "stock" on the stock module. */
 bool told(const char *word);
-
-/* A line of another kind, piece by piece. */
-void put(const char *s);
-void put_number(unsigned long n, unsigned int base);
-void end_line(void);
 
 #endif

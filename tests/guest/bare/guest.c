@@ -79,20 +79,6 @@ void trap_gate(unsigned int vector, unsigned int ist, unsigned int dpl)
 	idt[vector] = (struct gate){ at, 0x08, 0x8e00 | dpl << 13 | ist, at >> 16, at >> 32, 0 };
 }
 
-static void fatal(struct frame *f)
-{
-	put("Bail out! vector ");
-	put_number(f->vector, 10);
-	put(" at 0x");
-	put_number(f->rip, 16);
-	put(" error 0x");
-	put_number(f->error, 16);
-	put(" cr2 0x");
-	put_number(READ_CR(2), 16);
-	end_line();
-	end_guest(1);
-}
-
 void trap_c(struct frame *f)
 {
 	if (handlers[f->vector]) {
@@ -110,7 +96,7 @@ void trap_c(struct frame *f)
 		return;
 	}
 	if (!trap_resume)
-		fatal(f);
+		bail_out(f->vector, f->rip, f->error, READ_CR(2));
 	trap = (struct trap){ f->vector, f->error, f->rip, f->rflags, READ_CR(2), 0 };
 	if (f->vector == 1)
 		trap.dr6 = READ_DR(6);

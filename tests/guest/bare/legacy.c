@@ -66,16 +66,8 @@ void trap_c(struct frame *f)
 		/* Out of virtual-8086 mode, to where run_v86() waits. */
 		asm volatile("mov %0, %%esp; ret" : : "r"(v86_resume_esp));
 	}
-	if (!resume) {
-		put("Bail out! vector ");
-		put_number(f->vector, 10);
-		put(" at 0x");
-		put_number(f->eip, 16);
-		put(" error 0x");
-		put_number(f->error, 16);
-		end_line();
-		end_guest(1);
-	}
+	if (!resume)
+		bail_out(f->vector, f->eip, f->error, cr2);
 	f->eip = resume;
 	resume = 0;
 }
