@@ -31,7 +31,7 @@ static bool leaf(struct pn_hostpt *out, u64 flags, u64 pfn, u8 level, bool odd)
 	out->pfn = pfn;
 	out->level = level;
 	out->writable = flags & _PAGE_RW;
-	out->dirty = flags & _PAGE_DIRTY;
+	out->dirty = flags & COMPAT_PAGE_DIRTY;
 	out->special = odd || (flags & _PAGE_SPECIAL);
 	return true;
 }

@@ -52,6 +52,16 @@ static inline pmd_t compat_pmd_get_lockless(pmd_t *pmdp)
 #endif
 }
 
+/*
+ * Dirtiness of a host entry. Since 6.6 it may be in a software bit, and stays there
+ * in an entry of hugetlbfs that became writable later.
+ */
+#ifdef _PAGE_DIRTY_BITS
+#define COMPAT_PAGE_DIRTY	_PAGE_DIRTY_BITS
+#else
+#define COMPAT_PAGE_DIRTY	_PAGE_DIRTY
+#endif
+
 /* Shrinkers are allocated by the kernel since 6.7. NULL when there is no memory. */
 typedef unsigned long compat_shrinker_fn(struct shrinker *s, struct shrink_control *sc);
 
