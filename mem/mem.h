@@ -49,8 +49,8 @@ struct mem_frame {
 	struct mem_group *group;	/* shared: whose index knows it; the low two bits stay clear */
 	u64 hash;			/* shared: of the content, 0 = not known */
 	void *kernel_mapping;		/* not ours, stays NULL */
+	unsigned long kernel_index;	/* not ours, stays 0: 6.12 compares it with the file's size */
 	unsigned long refs;		/* shared: slots, or for a 2 MiB frame chunks, that name it */
-	unsigned long unused;
 } __aligned(64);
 
 enum mem_event {
