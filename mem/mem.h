@@ -41,7 +41,7 @@ struct mem_chunk;
 /*
  * What is known of a frame. In the kernel this overlays its struct page (fs/frames.c
  * asserts the offsets): words that the kernel leaves to a page's owner while the page is on no LRU
- * list. A frame that one slot names uses none of them. The frames of a dissolved 2 MiB frame lie one after
+ * list. A private 4 KiB frame uses none of them. The frames of a dissolved 2 MiB frame lie one after
  * the other: huge + i.
  */
 struct mem_frame {
@@ -50,7 +50,7 @@ struct mem_frame {
 	u64 hash;			/* shared: of the content, 0 = not known */
 	void *kernel_mapping;		/* not ours, stays NULL */
 	unsigned long kernel_index;	/* not ours, stays 0: 6.12 compares it with the file's size */
-	unsigned long refs;		/* shared: slots, or for a 2 MiB frame chunks, that name it */
+	atomic_long_t refs;		/* shared: slots that name it; a 2 MiB frame: chunks, always */
 } __aligned(64);
 
 enum mem_event {
@@ -186,12 +186,15 @@ int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame 
 /* Allocates what [first, first + nr) lacks. As mem_file_fault(); -EINTR is the caller's business: chunk by chunk. */
 int mem_file_allocate(struct mem_file *file, u64 first, u64 nr);
 
-/* Gives [first, first + nr) back: holes afterwards. Cannot fail, save -ENOMEM when part of a
- * 2 MiB frame that is in use by others has to be copied. */
+/*
+ * Gives [first, first + nr) back: holes afterwards. A part of a 2 MiB frame of this file alone
+ * that somebody holds pinned is zeroed where it is instead. Cannot fail, save -ENOMEM, -ENOSPC
+ * and -EBUSY when part of a 2 MiB frame that other chunks share has to be copied.
+ */
 int mem_file_punch(struct mem_file *file, u64 first, u64 nr);
 
-/* A new size in pages; pages beyond it are given up. */
-void mem_file_resize(struct mem_file *file, u64 pages);
+/* A new size in pages; pages beyond it are given up. Fails as mem_file_punch(), with nothing changed. */
+int mem_file_resize(struct mem_file *file, u64 pages);
 
 /* First index >= @index with data (@data) or without; file->pages if there is none.
  * Zero pages found by scanning are data: user space put them there. */

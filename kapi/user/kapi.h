@@ -178,7 +178,22 @@ static inline void pfx##_inc(pfx##_t *a) { pfx##_add(1, a); }		\
 static inline void pfx##_dec(pfx##_t *a) { pfx##_sub(1, a); }		\
 static inline type pfx##_inc_return(pfx##_t *a) { return pfx##_add_return(1, a); } \
 static inline type pfx##_dec_return(pfx##_t *a) { return pfx##_add_return(-1, a); } \
-static inline bool pfx##_dec_and_test(pfx##_t *a) { return pfx##_add_return(-1, a) == 0; }
+static inline bool pfx##_dec_and_test(pfx##_t *a) { return pfx##_add_return(-1, a) == 0; } \
+static inline type pfx##_cmpxchg(pfx##_t *a, type o, type n)		\
+{									\
+	__atomic_compare_exchange_n(&a->counter, &o, n, false,		\
+				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);\
+	return o;							\
+}									\
+static inline bool pfx##_inc_not_zero(pfx##_t *a)			\
+{									\
+	type o = pfx##_read(a);						\
+									\
+	while (o && !__atomic_compare_exchange_n(&a->counter, &o, o + 1, false, \
+						 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) \
+		;							\
+	return o;							\
+}
 kapi_atomic_(atomic, int)
 kapi_atomic_(atomic_long, long)
 kapi_atomic_(atomic64, s64)
@@ -283,6 +298,28 @@ static inline void hlist_del_init(struct hlist_node *n)
 	for (p = hlist_entry_safe((h)->first, __typeof__(*p), m); p;	\
 	     p = hlist_entry_safe(p->m.next, __typeof__(*p), m))
 
+/* --- xarray: a subset, one lock around each call --- */
+
+struct xarray { pthread_mutex_t lock; void *root; unsigned int height; };
+typedef struct { unsigned int unused; } xa_mark_t;
+#define XA_PRESENT	((xa_mark_t){ 8 })
+void xa_init(struct xarray *xa);
+void xa_destroy(struct xarray *xa);
+void *xa_load(struct xarray *xa, unsigned long index);
+void *xa_store(struct xarray *xa, unsigned long index, void *entry, gfp_t gfp);
+void *xa_cmpxchg(struct xarray *xa, unsigned long index, void *old, void *entry, gfp_t gfp);
+void *xa_erase(struct xarray *xa, unsigned long index);
+/* The first entry in [*index, max], *index becomes its index; _after: beyond *index. */
+void *xa_find(struct xarray *xa, unsigned long *index, unsigned long max, xa_mark_t filter);
+void *xa_find_after(struct xarray *xa, unsigned long *index, unsigned long max, xa_mark_t filter);
+#define XA_ERROR(e)	((void *)((unsigned long)(long)(e) << 2 | 2))
+static inline bool xa_is_err(const void *p) { return (unsigned long)p >= (unsigned long)XA_ERROR(-4095); }
+static inline int xa_err(void *p) { return xa_is_err(p) ? (int)((long)p >> 2) : 0; }
+#define xa_for_each_start(xa, index, entry, start)				\
+	for (index = (start), entry = xa_find(xa, &index, ULONG_MAX, XA_PRESENT); entry; \
+	     entry = xa_find_after(xa, &index, ULONG_MAX, XA_PRESENT))
+#define xa_for_each(xa, index, entry)	xa_for_each_start(xa, index, entry, 0)
+
 /* --- warnings: reported and counted, tests fail on an unexpected one --- */
 
 bool kapi_warn(const char *file, int line, const char *cond);
@@ -337,6 +374,8 @@ static inline void *kmalloc_array(size_t n, size_t size, gfp_t gfp)
 
 /* Whole pages have a machine address and a struct page, as in the kernel. */
 struct page { unsigned long private; };
+static inline void clear_page(void *page) { memset(page, 0, PAGE_SIZE); }
+static inline void copy_page(void *to, const void *from) { memcpy(to, from, PAGE_SIZE); }
 unsigned long get_zeroed_page(gfp_t gfp);
 void free_page(unsigned long addr);
 phys_addr_t virt_to_phys(const volatile void *p);
@@ -364,6 +403,9 @@ void spin_unlock(spinlock_t *l);
 #define spin_unlock_irqrestore(l, f)	((void)(f), spin_unlock(l))
 static inline void mutex_init(struct mutex *m) { spin_lock_init(&m->s); }
 static inline void mutex_lock(struct mutex *m) { spin_lock(&m->s); }
+static inline bool mutex_trylock(struct mutex *m) { return spin_trylock(&m->s); }
+/* Several locks of a kind at once; whoever does that holds @outer first. */
+#define mutex_lock_nest_lock(m, outer)	(lockdep_assert_held(outer), mutex_lock(m))
 static inline void mutex_unlock(struct mutex *m) { spin_unlock(&m->s); }
 void rwlock_init(rwlock_t *l);
 void read_lock(rwlock_t *l);
