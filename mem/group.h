@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A group: the files that may share frames, and what finding equal pages among them
+ * needs. Its lock is a leaf.
+ */
+#ifndef PENUMBRA_MEM_GROUP_H
+#define PENUMBRA_MEM_GROUP_H
+
+#include "mem/chunk.h"
+#include "mem/hash.h"
+#include "mem/index.h"
+#include "mem/mem.h"
+
+struct mem_group {
+	struct mem_pool *pool;
+	struct list_head node;		/* in pool->groups; it and refs: under pool->lock */
+	u64 refs;
+	struct mem_key key;
+	spinlock_t lock;		/* the rest */
+	struct mem_index index;
+	struct xarray chunks;		/* id → chunk; changed under the lock */
+	u32 last_id;
+};
+
+/*
+ * Gives the chunk an id by which it is found, one that no chunk of the group ever had; none if there
+ * is no memory, or if all have been used. Chunk locked. May sleep.
+ */
+void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk);
+/* Afterwards nobody finds the chunk. It need not have an id. */
+void mem_group_del_chunk(struct mem_group *group, struct mem_chunk *chunk);
+/*
+ * The chunk with this id, and its file is kept from going: host->file_put(chunk->file) when
+ * done. NULL: it is gone, or going. Does not sleep.
+ */
+struct mem_chunk *mem_group_get_chunk(struct mem_group *group, u32 id);
+
+#endif

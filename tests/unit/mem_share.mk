@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Tests of finding equal pages: mem/hash.c, mem/index.c, mem/group.c, mem/scan*.c.
+
+MEM_SHARE_TESTS := unit/mem_hash unit/mem_index
+
+TEST_PROGRAMS += $(MEM_SHARE_TESTS:%=$(BUILD)/tests/%)
+
+MEM_SHARE_OBJ := $(patsubst %.c,$(BUILD)/pure/%.o,mem/hash.c mem/index.c $(wildcard kapi/user/*.c))
+
+$(MEM_SHARE_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MEM_SHARE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(PURE_ASAN) -o $@ $^ -lcmocka -lpthread
+
+-include $(MEM_SHARE_OBJ:.o=.d) $(MEM_SHARE_TESTS:%=$(BUILD)/pure/tests/%.d)
