@@ -53,27 +53,15 @@ static u64 fold(const u64 *k, u128 sum)
 u64 mem_hash_page(const struct mem_key *key, const void *page)
 {
 	const u64 *p = page, *end = p + MEM_PAGE_WORDS, *k = key->words;
+	unsigned int i;
 	u128 sum = 0;
 
 	do {
-		sum += product(p, k, 0);
-		sum += product(p, k, 2);
-		sum += product(p, k, 4);
-		sum += product(p, k, 6);
-		sum += product(p, k, 8);
-		sum += product(p, k, 10);
-		sum += product(p, k, 12);
-		sum += product(p, k, 14);
-		sum += product(p, k, 16);
-		sum += product(p, k, 18);
-		sum += product(p, k, 20);
-		sum += product(p, k, 22);
-		sum += product(p, k, 24);
-		sum += product(p, k, 26);
-		sum += product(p, k, 28);
-		sum += product(p, k, 30);
-		k += 32;
-		p += 32;
+#pragma GCC unroll 32
+		for (i = 0; i < 64; i += 2)
+			sum += product(p, k, i);
+		k += 64;
+		p += 64;
 	} while (p != end);
 	return fold(key->fold, sum);
 }

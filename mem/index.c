@@ -45,7 +45,9 @@
 /* Entries of a page of a group that is to be split next, in 1/16 of the page. */
 #define FULL_16THS	14
 
-enum kind { HINT_OLD = 1, HINT = 2, FRAME = 3 };
+/* The lowest bit: a hint. A hint that is found only at the second bit is the same hint. */
+enum kind { HINT = 1, FRAME = 2, HINT_OLD = 3 };
+#define AGE_MASK	BIT_ULL(KIND_SHIFT + 1)
 
 static u32 tag_of(u64 hash)
 {
@@ -178,11 +180,11 @@ static void count(struct mem_index *index, u64 entry, int nr)
 
 static u32 line_used(const u64 *line)
 {
-	u32 i = 0;
+	u32 i = line[3] ? 4 : 0;
 
-	while (i < LINE_ENTRIES && line[i])
-		i++;
-	return i;
+	i += line[i + 1] ? 2 : 0;
+	i += line[i] ? 1 : 0;
+	return i + (i == LINE_ENTRIES - 1 && line[i]);
 }
 
 static void line_remove(u64 *line, u32 i)
@@ -387,75 +389,67 @@ void mem_index_fini(struct mem_index *index)
 	mem_index_init(index, index->base, index->bytes);
 }
 
-/* One of the two lines in which entries of a hash are. NULL: there are none. */
-static u64 *line_at(const struct mem_index *index, u64 hash, bool other)
+/* Frames go to the front; what was there goes to the end. */
+static unsigned int hit(const struct mem_index *index, u64 entry, u64 hash,
+			struct mem_index_hit *hits, unsigned int nr, unsigned int max)
 {
-	u32 tag = tag_of(hash), line = hash & (PAGE_LINES - 1);
-	u64 *page = page_at(index, page_number(index, tag));
+	struct mem_frame *frame;
 
-	if (!page)
-		return NULL;
-	return page + (other ? partner(line, tag) : line) * LINE_ENTRIES;
+	if (kind_of(entry) == FRAME) {
+		frame = frame_of(index, entry);
+		if (frame->hash != hash)
+			return nr;
+		if (nr && nr < max)
+			hits[nr] = hits[0];
+		hits[0].frame = frame;
+		return nr + (nr < max);
+	}
+	if (!entry || nr == max)
+		return nr;
+	hits[nr].frame = NULL;
+	hits[nr].location = entry & PAYLOAD_MASK;
+	return nr + 1;
 }
 
 unsigned int mem_index_find(const struct mem_index *index, u64 hash,
 			    struct mem_index_hit *hits, unsigned int max)
 {
-	u32 tag = tag_of(hash), i, nr = 0;
-	struct mem_frame *frame;
-	const u64 *line = line_at(index, hash, false), *other = line_at(index, hash, true);
-	const u64 *ends[2] = { line, other };
+	u32 tag = tag_of(hash), line = hash & (PAGE_LINES - 1), half, i;
+	const u64 *page = page_at(index, page_number(index, tag)), *at;
+	unsigned int nr = 0;
 
-	if (!line || !max)
-		return 0;
-	for (i = 0; i < 2; i++) {
-		const u64 *end = ends[i] + LINE_ENTRIES;
-
-		for (line = ends[i]; line < end && *line; line++) {
-			if (tag_of_entry(*line) != tag)
-				continue;
-			if (kind_of(*line) == FRAME) {
-				frame = frame_of(index, *line);
-				if (frame->hash != hash)
-					continue;
-				/* In front; what was there goes to the end. */
-				if (nr && nr < max)
-					hits[nr] = hits[0];
-				nr += nr < max;
-				hits[0].frame = frame;
-			} else if (nr < max) {
-				hits[nr].frame = NULL;
-				hits[nr++].location = *line & PAYLOAD_MASK;
-			}
-		}
+	for (half = 0; page && half < 2; half++, line = partner(line, tag)) {
+		at = page + line * LINE_ENTRIES;
+#pragma GCC unroll 8
+		for (i = 0; i < LINE_ENTRIES; i++)
+			if (unlikely(tag_of_entry(at[i]) == tag))
+				nr = hit(index, at[i], hash, hits, nr, max);
 	}
 	return nr;
 }
 
-/* Where the entry with this payload is: its line, and *i in it. NULL: nowhere. */
-static u64 *locate(const struct mem_index *index, u64 hash, bool is_frame, u64 payload, u32 *i)
+/* Where an entry is, for a hint of whatever age. NULL: nowhere. */
+static u64 *locate(const struct mem_index *index, u64 hash, u64 entry)
 {
-	u64 *line;
-	u32 half;
+	u32 tag = tag_of(hash), line = hash & (PAGE_LINES - 1), half, i;
+	u64 *page = page_at(index, page_number(index, tag)), *at;
+	u64 mask = kind_of(entry) == FRAME ? U64_MAX : ~AGE_MASK;
 
-	for (half = 0; half < 2; half++) {
-		line = line_at(index, hash, half);
-		for (*i = 0; line && *i < LINE_ENTRIES && line[*i]; ++*i)
-			if (tag_of_entry(line[*i]) == tag_of(hash) &&
-			    (kind_of(line[*i]) == FRAME) == is_frame &&
-			    (line[*i] & PAYLOAD_MASK) == payload)
-				return line;
+	for (half = 0; page && half < 2; half++, line = partner(line, tag)) {
+		at = page + line * LINE_ENTRIES;
+#pragma GCC unroll 8
+		for (i = 0; i < LINE_ENTRIES; i++)
+			if (unlikely(!((at[i] ^ entry) & mask)))
+				return &at[i];
 	}
 	return NULL;
 }
 
-static bool insert(struct mem_index *index, u64 hash, enum kind kind, u64 payload, bool full)
+static bool insert(struct mem_index *index, u64 hash, u64 entry, bool full)
 {
-	u32 tag = tag_of(hash);
-	u64 *page = page_make(index, page_number(index, tag));
+	u64 *page = page_make(index, page_number(index, tag_of_entry(entry)));
 
-	if (!page || !page_insert(index, page, hash & (PAGE_LINES - 1),
-				  entry_of(tag, kind, payload), full))
+	if (!page || !page_insert(index, page, hash & (PAGE_LINES - 1), entry, full))
 		return false;
 	adapt(index);
 	return true;
@@ -464,47 +458,49 @@ static bool insert(struct mem_index *index, u64 hash, enum kind kind, u64 payloa
 bool mem_index_add_hint(struct mem_index *index, u64 hash, u64 location)
 {
 	bool full = index->max_entries && index->hints + index->frames >= index->max_entries;
-	u32 i;
-	u64 *line;
+	u64 entry = entry_of(tag_of(hash), HINT, location), *at;
 
 	if (location > PAYLOAD_MASK)
 		return false;
-	line = locate(index, hash, false, location, &i);
-	if (!line)
-		return insert(index, hash, HINT, location, full);
-	line[i] = entry_of(tag_of(hash), HINT, location);
+	at = locate(index, hash, entry);
+	if (!at)
+		return insert(index, hash, entry, full);
+	*at = entry;
 	return true;
+}
+
+static u64 entry_of_frame(const struct mem_index *index, const struct mem_frame *frame, u64 hash)
+{
+	return entry_of(tag_of(hash), FRAME, (u64)(frame - index->base) & PAYLOAD_MASK);
 }
 
 bool mem_index_add_frame(struct mem_index *index, struct mem_frame *frame)
 {
-	u64 payload = (u64)(frame - index->base) & PAYLOAD_MASK;
-
-	if (frame_of(index, payload) != frame)
+	if (frame_of(index, entry_of_frame(index, frame, 0)) != frame)
 		return false;
-	return insert(index, frame->hash, FRAME, payload, false);
+	return insert(index, frame->hash, entry_of_frame(index, frame, frame->hash), false);
 }
 
-static void del(struct mem_index *index, u64 hash, bool is_frame, u64 payload)
+static void del(struct mem_index *index, u64 hash, u64 entry)
 {
-	u32 i;
-	u64 *line = locate(index, hash, is_frame, payload, &i);
+	u64 *at = locate(index, hash, entry);
+	u32 i = ((unsigned long)at / sizeof(*at)) % LINE_ENTRIES;
 
-	if (!line)
+	if (!at)
 		return;
-	count(index, line[i], -1);
-	line_remove(line, i);
+	count(index, *at, -1);
+	line_remove(at - i, i);
 	adapt(index);
 }
 
 void mem_index_del_hint(struct mem_index *index, u64 hash, u64 location)
 {
-	del(index, hash, false, location);
+	del(index, hash, entry_of(tag_of(hash), HINT, location & PAYLOAD_MASK));
 }
 
 void mem_index_del_frame(struct mem_index *index, struct mem_frame *frame)
 {
-	del(index, frame->hash, true, (u64)(frame - index->base) & PAYLOAD_MASK);
+	del(index, frame->hash, entry_of_frame(index, frame, frame->hash));
 }
 
 /* --------------------------------------------------------------------- audit -- */
