@@ -57,7 +57,10 @@ struct mem_chunk {
 
 	/* The scanner's, mem/scan.c and mem/group.c. */
 	u32 id;				/* in the group; 0: none yet. mem_file_fini() has it forgotten */
-	u8 heat;
+	u8 heat;			/* rarer visits: every 2^heat rounds */
+	u8 volatility;			/* 0 to 3: how much of it had changed when last looked at */
+	bool visited;
+	bool huge_known;		/* huge: all hints entered, and unchanged since if not huge_writable */
 };
 
 static inline struct mem_frame *mem_slot_frame(u64 slot)

@@ -19,6 +19,9 @@ struct mem_group *mem_group_new(struct mem_pool *pool)
 	mem_index_init(&group->index, pool->zero, &pool->metadata_bytes);
 	xa_init(&group->chunks);
 	spin_lock(&pool->lock);
+	group->serial = 1;
+	if (!list_empty(&pool->groups))
+		group->serial += list_last_entry(&pool->groups, struct mem_group, node)->serial;
 	list_add_tail(&group->node, &pool->groups);
 	spin_unlock(&pool->lock);
 	return group;
@@ -30,6 +33,21 @@ struct mem_group *mem_group_get(struct mem_group *group)
 	group->refs++;
 	spin_unlock(&group->pool->lock);
 	return group;
+}
+
+struct mem_group *mem_group_from(struct mem_pool *pool, u64 serial)
+{
+	struct mem_group *group, *found = NULL;
+
+	spin_lock(&pool->lock);
+	list_for_each_entry(group, &pool->groups, node)
+		if (group->serial >= serial) {
+			found = group;
+			group->refs++;
+			break;
+		}
+	spin_unlock(&pool->lock);
+	return found;
 }
 
 void mem_group_put(struct mem_group *group)
@@ -57,7 +75,6 @@ void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk)
 {
 	u32 id = 0;
 
-	lockdep_assert_held(&chunk->lock);
 	spin_lock(&group->lock);
 	if (group->last_id < LAST_ID)
 		id = ++group->last_id;
