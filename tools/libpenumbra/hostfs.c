@@ -207,6 +207,41 @@ bool hostfs_exists(const struct hostfs *fs, const char *path, ...)
 	return !ret;
 }
 
+int hostfs_stat(const struct hostfs *fs, struct stat *st, const char *path, ...)
+{
+	char rel[PATH_MAX];
+	va_list args;
+	int ret;
+
+	va_start(args, path);
+	ret = make_path(rel, sizeof(rel), path, args);
+	va_end(args);
+	if (ret)
+		return ret;
+	return fstatat(fs->root, rel, st, 0) ? -errno : 0;
+}
+
+int hostfs_write(const struct hostfs *fs, const char *text, const char *path, ...)
+{
+	size_t len = strlen(text);
+	va_list args;
+	ssize_t n;
+	int fd;
+
+	va_start(args, path);
+	fd = open_file(fs, O_WRONLY | O_TRUNC, path, args);
+	va_end(args);
+	if (fd < 0)
+		return fd;
+	n = write(fd, text, len);
+	if (n < 0)
+		n = -errno;
+	else
+		n = (size_t)n == len ? 0 : -EIO;
+	close(fd);
+	return n;
+}
+
 int hostfs_pread(const struct hostfs *fs, void *buf, size_t size, off_t offset,
 		 const char *path, ...)
 {

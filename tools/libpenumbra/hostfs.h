@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 struct hostfs {
@@ -46,6 +47,14 @@ int hostfs_access(const struct hostfs *fs, int mode, const char *path, ...)
 
 /* As open(2), close-on-exec and non-blocking: a descriptor. */
 int hostfs_open_file(const struct hostfs *fs, int flags, const char *path, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* As stat(2), symbolic links followed: 0. */
+int hostfs_stat(const struct hostfs *fs, struct stat *st, const char *path, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Writes @text, as the files of /sys want it: at once, to a file that is there already. 0. */
+int hostfs_write(const struct hostfs *fs, const char *text, const char *path, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* @size bytes at @offset, all of them: 0. For /dev/cpu/N/msr. */

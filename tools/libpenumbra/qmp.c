@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -77,28 +78,53 @@ static int receive(struct qmp *qmp, struct json_object **message)
 	return 0;
 }
 
-static int send_all(struct qmp *qmp, const char *text, size_t len)
+/* @fd, unless negative, goes along with the first byte. */
+static int send_all(struct qmp *qmp, const char *text, size_t len, int fd)
 {
+	struct iovec part = { .iov_base = (char *)text, .iov_len = len };
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {};
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *header;
 	ssize_t n;
 
+	if (fd >= 0) {
+		message.msg_control = &control;
+		message.msg_controllen = sizeof(control);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &fd, sizeof(int));
+	}
 	/* commands are far shorter than a socket's buffer: no need to wait */
-	n = send(qmp->fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	n = sendmsg(qmp->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == len ? 0 : -EIO;
 }
 
-int qmp_execute(struct qmp *qmp, const char *command, struct json_object **result)
+/* QEMU's words, for a terminal: one line without control characters. */
+static void keep_error(struct qmp *qmp, struct json_object *error)
+{
+	struct json_object *desc;
+
+	snprintf(qmp->error, sizeof(qmp->error), "%s",
+		 json_object_object_get_ex(error, "desc", &desc) ?
+		 json_object_get_string(desc) : "no reason given");
+	for (char *c = qmp->error; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+}
+
+/* The answer to the command that was sent last. */
+static int receive_answer(struct qmp *qmp, struct json_object **result)
 {
 	struct json_object *message, *value;
-	char text[128];
-	int n, ret;
+	int ret = 0;
 
-	*result = NULL;
-	n = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
-	if (n < 0 || (size_t)n >= sizeof(text))
-		return -EINVAL;
-	ret = send_all(qmp, text, n);
 	while (!ret) {
 		ret = receive(qmp, &message);
 		if (ret)
@@ -108,12 +134,53 @@ int qmp_execute(struct qmp *qmp, const char *command, struct json_object **resul
 			json_object_put(message);
 			return 0;
 		}
-		if (json_object_object_get_ex(message, "error", &value))
+		if (json_object_object_get_ex(message, "error", &value)) {
+			keep_error(qmp, value);
 			ret = -EREMOTEIO;
-		else if (!json_object_object_get_ex(message, "event", &value))
+		} else if (!json_object_object_get_ex(message, "event", &value)) {
 			ret = -EPROTO;
+		}
 		json_object_put(message);
 	}
+	return ret;
+}
+
+int qmp_execute(struct qmp *qmp, const char *command, struct json_object **result)
+{
+	char text[128];
+	int n, ret;
+
+	*result = NULL;
+	n = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n", command);
+	if (n < 0 || (size_t)n >= sizeof(text))
+		return -EINVAL;
+	ret = send_all(qmp, text, n, -1);
+	return ret ? ret : receive_answer(qmp, result);
+}
+
+int qmp_call(struct qmp *qmp, const char *command, struct json_object *arguments, int fd,
+	     struct json_object **result)
+{
+	struct json_object *answer = NULL;
+	const char *words;
+	char *text = NULL;
+	int n, ret = -ENOMEM;
+
+	if (result)
+		*result = NULL;
+	words = arguments ? json_object_to_json_string_ext(arguments, JSON_C_TO_STRING_PLAIN) : NULL;
+	n = words ? asprintf(&text, "{\"execute\":\"%s\",\"arguments\":%s}\n", command, words) : -1;
+	if (n >= 0) {
+		ret = send_all(qmp, text, n, fd);
+		free(text);
+	}
+	json_object_put(arguments);
+	if (!ret)
+		ret = receive_answer(qmp, &answer);
+	if (!ret && result)
+		*result = answer;
+	else
+		json_object_put(answer);
 	return ret;
 }
 

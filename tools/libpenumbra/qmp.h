@@ -9,6 +9,7 @@ struct qmp {
 	int fd;
 	int timeout_ms;		/* for each message */
 	struct json_tokener *tokener;
+	char error[160];	/* what QEMU said when it last refused */
 	char buf[4096];
 	size_t have, used;
 };
@@ -28,5 +29,12 @@ void qmp_close(struct qmp *qmp);
  * with json_object_put(). -EREMOTEIO: QEMU refused it. Events are skipped.
  */
 int qmp_execute(struct qmp *qmp, const char *command, struct json_object **result);
+
+/*
+ * The same with @arguments, which is put in any case (NULL: there was no memory for them), and
+ * with @fd going along if it is not negative. @result may be NULL.
+ */
+int qmp_call(struct qmp *qmp, const char *command, struct json_object *arguments, int fd,
+	     struct json_object **result);
 
 #endif
