@@ -4,7 +4,7 @@
 
 VERSION      := 0.1
 TOOLS_OBJ    := $(BUILD)/tools
-TOOLS_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I$(ROOT)/tools
+TOOLS_CFLAGS := -std=gnu11 $(CFLAGS) $(WARN) -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -I$(ROOT)/tools -I$(ROOT)
 
 LIBPENUMBRA_SRC := $(wildcard tools/libpenumbra/*.c)
 PENUMBRA_SRC    := $(wildcard tools/penumbra/*.c)

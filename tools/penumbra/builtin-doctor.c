@@ -14,6 +14,7 @@
 #include "builtin.h"
 #include "libpenumbra/cpu.h"
 #include "libpenumbra/platform.h"
+#include "libpenumbra/ramfiles.h"
 #include "libpenumbra/text.h"
 
 enum state { OK, WARN, FAIL, NR_STATES };
@@ -303,6 +304,37 @@ static void look_thp(const struct machine *m, struct finding *f)
 	}
 }
 
+/* Optional: without it all works, so this is never in the way. */
+static void look_ram_files(const struct machine *m, struct finding *f)
+{
+	char frames[TEXT_SIZE_BYTES], saved[TEXT_SIZE_BYTES];
+	const struct ram_mount *mount = NULL;
+	struct ram_list list = {};
+
+	if (platform_module(m->fs, "penumbra_mem") == MODULE_ABSENT) {
+		found(f, OK, "penumbra_mem is not loaded (optional): guests' memory is not in files");
+		return;
+	}
+	if (ram_list_read(m->fs, &list)) {
+		found(f, WARN, "penumbra_mem is loaded, but " RAM_DIR " cannot be read");
+		advise(f, "mount /sys");
+		return;
+	}
+	for (size_t i = 0; i < list.nr; i++)
+		if (!mount || !strcmp(list.mount[i].path, RAM_MOUNT))
+			mount = &list.mount[i];
+	if (mount) {
+		found(f, OK, "penumbra_mem, mounted at %.60s, %zu file%s, %s in frames, %s saved",
+		      mount->path[0] ? mount->path : mount->id, mount->nr, mount->nr == 1 ? "" : "s",
+		      text_size(frames, mount->frame_pages * RAM_PAGE_BYTES),
+		      text_size(saved, mount->saved_pages * RAM_PAGE_BYTES));
+	} else {
+		found(f, OK, "penumbra_mem is loaded and not mounted: guests' memory is not in files");
+		advise(f, "mkdir -p " RAM_MOUNT " && mount -t penumbra none " RAM_MOUNT);
+	}
+	ram_list_free(&list);
+}
+
 static const struct check checks[] = {
 	{ "cpu", look_cpu },
 	{ "svm", look_svm },
@@ -319,6 +351,7 @@ static const struct check checks[] = {
 	{ "memory", look_memory },
 	{ "ksm", look_ksm },
 	{ "thp", look_thp },
+	{ "ram-files", look_ram_files },
 };
 
 #define NR_CHECKS	(sizeof(checks) / sizeof(*checks))

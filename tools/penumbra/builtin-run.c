@@ -3,27 +3,21 @@
  * penumbra run - start a VM: a short command instead of QEMU's long one
  *
  * Everything is checked before QEMU starts, so that what is wrong is said in
- * our words; what is right is written into an argument list by qemu_*().
+ * our words; what is right becomes a description (vmconf.h), from which the command line is made.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
-#include "builtin.h"
-#include "libpenumbra/args.h"
+#include "launch.h"
 #include "libpenumbra/instance.h"
 #include "libpenumbra/platform.h"
+#include "libpenumbra/qemu.h"
+#include "libpenumbra/ramcopy.h"
+#include "libpenumbra/ramfiles.h"
 #include "libpenumbra/text.h"
 
-#define MAX_DISKS	8
 #define MAX_VCPUS	255	/* what any version may have; the module is asked too */
 #define MAX_MEMORY	(UINT64_C(4) << 40)
 
@@ -33,15 +27,15 @@ static const char *const modes[] = { "nested" };
 #define NR_MODES	(sizeof(modes) / sizeof(*modes))
 
 struct options {
-	const char *name, *kernel, *initrd, *append, *cdrom, *qemu;
-	struct args_disk disk[MAX_DISKS];
-	unsigned int nr_disks;
-	uint64_t memory_bytes, vcpus;
-	bool detach, dry_run;
-	char **extra;		/* after "--", NULL-terminated */
+	struct vm_conf conf;
+	const char *ram_file;	/* as --ram-file said; NULL: not given */
+	bool detach, dry_run, stock, huge;
 };
 
-enum { KEY_KERNEL = 0x100, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_CDROM, KEY_DRY_RUN, KEY_QEMU };
+enum {
+	KEY_KERNEL = 0x100, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_CDROM, KEY_DRY_RUN, KEY_QEMU,
+	KEY_RAM_FILE, KEY_GROUP, KEY_SHARE, KEY_HUGE, KEY_STOCK,
+};
 
 /* In groups of their own, so that argp keeps this order. */
 static const struct argp_option argp_options[] = {
@@ -56,8 +50,15 @@ static const struct argp_option argp_options[] = {
 	  "A disk, up to 8 of them; *.qcow2 is qcow2, all else raw", 8 },
 	{ "cdrom", KEY_CDROM, "FILE", 0, "A CD, booted first", 9 },
 	{ "detach", 'd', NULL, 0, "Run in the background; the console is a socket", 10 },
-	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 11 },
-	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 12 },
+	{ "ram-file", KEY_RAM_FILE, "FILE|FOLDER|none", 0,
+	  "Its memory as a file of penumbra_mem that stays, or in this folder and gone with the VM "
+	  "(" RAM_MOUNT " if it is mounted)", 11 },
+	{ "group", KEY_GROUP, "NAME", 0, "... that shares equal pages with the files of this group", 12 },
+	{ "share", KEY_SHARE, "never", 0, "... that shares nothing, whoever asks", 13 },
+	{ "huge", KEY_HUGE, NULL, 0, "... and only if the mount gives out 2 MiB frames", 14 },
+	{ "stock", KEY_STOCK, NULL, 0, "Run under the stock kvm module as well", 15 },
+	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 16 },
+	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 17 },
 	{}
 };
 
@@ -102,10 +103,10 @@ static error_t parse_name(const char *arg, struct argp_state *state)
 			      "at most %d in all", arg, TEXT_NAME_MAX);
 }
 
-static error_t parse_disk(const char *arg, struct argp_state *state, struct options *o)
+static error_t parse_disk(const char *arg, struct argp_state *state, struct vm_conf *o)
 {
-	if (o->nr_disks == MAX_DISKS)
-		return cmdline_refuse(state, "--disk %s: at most %d disks", arg, MAX_DISKS);
+	if (o->nr_disks == VM_MAX_DISKS)
+		return cmdline_refuse(state, "--disk %s: at most %d disks", arg, VM_MAX_DISKS);
 	if (args_parse_disk(arg, &o->disk[o->nr_disks]))
 		return cmdline_refuse(state, "--disk %s: give FILE, FILE,format=raw or FILE,format=qcow2",
 				      arg);
@@ -113,54 +114,54 @@ static error_t parse_disk(const char *arg, struct argp_state *state, struct opti
 	return 0;
 }
 
+static error_t parse_group(const char *arg, struct argp_state *state, struct vm_ram *ram)
+{
+	ram->group = arg;
+	if (*arg && strlen(arg) < 256)
+		return 0;
+	return cmdline_refuse(state, "--group: give a name, at most 255 bytes");
+}
+
+static error_t parse_share(const char *arg, struct argp_state *state, struct vm_ram *ram)
+{
+	ram->never_share = !strcmp(arg, "never");
+	if (ram->never_share || !strcmp(arg, "group"))
+		return 0;
+	return cmdline_refuse(state, "--share %s: give never, or group (what it is without)", arg);
+}
+
 /* What only makes sense together. */
 static error_t check_whole(struct argp_state *state, const struct options *o)
 {
-	if (!o->name)
+	const struct vm_conf *c = &o->conf;
+	bool none = o->ram_file && !strcmp(o->ram_file, "none");
+
+	if (!c->name)
 		return cmdline_refuse(state, "give the VM a name, e.g. --name a");
-	if (!o->kernel && (o->initrd || o->append))
-		return cmdline_refuse(state, "--%s needs --kernel", o->initrd ? "initrd" : "append");
-	if (!o->kernel && !o->nr_disks && !o->cdrom && !o->extra[0])
+	if (!c->kernel && (c->initrd || c->append))
+		return cmdline_refuse(state, "--%s needs --kernel", c->initrd ? "initrd" : "append");
+	if (!c->kernel && !c->nr_disks && !c->cdrom && !c->extra[0])
 		return cmdline_refuse(state, "nothing to boot: give --kernel, --disk or --cdrom");
+	if (none && (c->ram.group || c->ram.never_share || o->huge))
+		return cmdline_refuse(state, "--%s is of a RAM file: not with --ram-file none",
+				      c->ram.group ? "group" : o->huge ? "huge" : "share");
 	return 0;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static error_t parse_ram(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'n':
-		o->name = arg;
-		return parse_name(arg, state);
-	case 'm':
-		return parse_memory(arg, state, &o->memory_bytes);
-	case 'c':
-		return parse_vcpus(arg, state, &o->vcpus);
-	case 'M':
-		return parse_mode(arg, state);
-	case KEY_KERNEL:
-		o->kernel = arg;
-		return 0;
-	case KEY_INITRD:
-		o->initrd = arg;
-		return 0;
-	case KEY_APPEND:
-		o->append = arg;
-		return 0;
-	case KEY_DISK:
-		return parse_disk(arg, state, o);
-	case KEY_CDROM:
-		o->cdrom = arg;
-		return 0;
-	case KEY_QEMU:
-		o->qemu = arg;
-		return 0;
-	case 'd':
-		o->detach = true;
-		return 0;
-	case KEY_DRY_RUN:
-		o->dry_run = true;
+	case KEY_RAM_FILE:
+		o->ram_file = arg;
+		return *arg ? 0 : cmdline_refuse(state, "--ram-file: give a file, a folder or none");
+	case KEY_GROUP:
+		return parse_group(arg, state, &o->conf.ram);
+	case KEY_SHARE:
+		return parse_share(arg, state, &o->conf.ram);
+	case KEY_HUGE:
+		o->huge = true;
 		return 0;
 	case ARGP_KEY_END:
 		return check_whole(state, o);
@@ -169,26 +170,58 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* ---- checks of the machine ---- */
-
-/* Is @path a file this user may open so? @what: the option it came with. */
-static int check_file(const char *what, const char *path, int mode)
+static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct stat st;
+	struct options *o = state->input;
+	struct vm_conf *c = &o->conf;
 
-	if (stat(path, &st))
-		return fail("run", "%s %s: %s", what, path, strerror(errno));
-	if (S_ISDIR(st.st_mode))
-		return fail("run", "%s %s: is a folder; give a file", what, path);
-	if (access(path, mode))
-		return fail("run", "%s %s: %s", what, path, strerror(errno));
-	return 0;
+	switch (key) {
+	case 'n':
+		c->name = arg;
+		return parse_name(arg, state);
+	case 'm':
+		return parse_memory(arg, state, &c->memory_bytes);
+	case 'c':
+		return parse_vcpus(arg, state, &c->vcpus);
+	case 'M':
+		return parse_mode(arg, state);
+	case KEY_KERNEL:
+		c->kernel = arg;
+		return 0;
+	case KEY_INITRD:
+		c->initrd = arg;
+		return 0;
+	case KEY_APPEND:
+		c->append = arg;
+		return 0;
+	case KEY_DISK:
+		return parse_disk(arg, state, c);
+	case KEY_CDROM:
+		c->cdrom = arg;
+		return 0;
+	case KEY_QEMU:
+		c->qemu = arg;
+		return 0;
+	case 'd':
+		o->detach = true;
+		return 0;
+	case KEY_DRY_RUN:
+		o->dry_run = true;
+		return 0;
+	case KEY_STOCK:
+		o->stock = true;
+		return 0;
+	default:
+		return parse_ram(key, arg, state);
+	}
 }
+
+/* ---- checks of the machine ---- */
 
 /* A raw disk whose guest wrote a qcow2 header must not make QEMU open other files. */
 static int check_disk(const struct args_disk *disk)
 {
-	int ret = check_file("--disk", disk->path, R_OK | W_OK);
+	int ret = launch_check_file("run", "--disk", disk->path, R_OK | W_OK);
 
 	if (!ret && disk->format == ARGS_DISK_GUESSED_RAW && args_is_qcow2(disk->path))
 		ret = fail("run", "--disk %s: holds qcow2; say so (%s,format=qcow2) or insist on "
@@ -196,217 +229,138 @@ static int check_disk(const struct args_disk *disk)
 	return ret;
 }
 
-static int check_files(const struct options *o)
+static int check_files(const struct vm_conf *o)
 {
 	int ret = 0;
 
 	if (o->kernel)
-		ret = check_file("--kernel", o->kernel, R_OK);
+		ret = launch_check_file("run", "--kernel", o->kernel, R_OK);
 	if (!ret && o->initrd)
-		ret = check_file("--initrd", o->initrd, R_OK);
+		ret = launch_check_file("run", "--initrd", o->initrd, R_OK);
 	if (!ret && o->cdrom)
-		ret = check_file("--cdrom", o->cdrom, R_OK);
+		ret = launch_check_file("run", "--cdrom", o->cdrom, R_OK);
 	for (unsigned int i = 0; !ret && i < o->nr_disks; i++)
 		ret = check_disk(&o->disk[i]);
 	return ret;
 }
 
-static int check_name(const struct options *o)
-{
-	pid_t pid = instance_pid(o->name);
-
-	if (!pid)
-		return 0;
-	return fail("run", "the name '%s' is in use by process %d: choose another, or end that VM",
-		    o->name, (int)pid);
-}
-
-/* Sockets have short names. */
-static int check_dir(const struct options *o)
-{
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-
-	if (!instance_path(path, sizeof(path), o->name, "console"))
-		return 0;
-	return fail("run", "%s is too long for sockets in it: set PENUMBRA_RUN_DIR to a shorter one",
-		    instance_dir());
-}
-
-static int check_program(const struct options *o)
-{
-	char path[PATH_MAX], version[128];
-
-	if (strchr(o->qemu, '/') ? access(o->qemu, X_OK) :
-	    !platform_find_program(o->qemu, path, sizeof(path)))
-		return fail("run", "cannot find %s: install qemu-system-x86, or give --qemu PROGRAM",
-			    o->qemu);
-	if (strchr(o->qemu, '/'))
-		snprintf(path, sizeof(path), "%s", o->qemu);
-	if (o->vcpus > 1 && platform_program_version(path, version, sizeof(version)) &&
-	    platform_qemu_hangs_smp(version))
-		fprintf(stderr, "penumbra run: this QEMU hangs with several vCPUs; "
-			"'penumbra doctor' names one that does not\n");
-	return 0;
-}
-
 static int check_module(const struct hostfs *fs, const struct options *o)
 {
-	int fd, max;
-
-	if (platform_module(fs, "penumbra_kvm") == MODULE_ABSENT)
-		return fail_no_module(fs, "run", -ENOENT);
-	fd = hostfs_open_file(fs, O_RDWR, "/dev/kvm");
-	if (fd < 0)
-		return fail("run", "cannot open /dev/kvm: %s ('penumbra doctor' tells more)",
-			    strerror(-fd));
-	max = ioctl(fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
-	close(fd);
-	if (max > 0 && o->vcpus > (uint64_t)max)
-		return fail("run", "--vcpus %u: this host allows at most %d", (unsigned int)o->vcpus,
-			    max);
-	return 0;
-}
-
-static int make_dir(void)
-{
-	if (!mkdir(instance_dir(), 0755) || errno == EEXIST)
+	if (o->stock || platform_module(fs, "penumbra_kvm") != MODULE_ABSENT)
 		return 0;
-	return fail("run", "cannot make %s: %s; be root, or set PENUMBRA_RUN_DIR", instance_dir(),
-		    strerror(errno));
+	if (platform_module(fs, "kvm_amd") != MODULE_ABSENT ||
+	    platform_module(fs, "kvm_intel") != MODULE_ABSENT)
+		return fail("run", "the stock kvm module is loaded: load penumbra_kvm in its place, or say "
+			    "--stock to run on it");
+	return fail_no_module(fs, "run", -ENOENT);
 }
 
-/* ---- QEMU's command line ---- */
-
-static void qemu_machine(struct args *a, const struct options *o)
+static int check_huge(const struct hostfs *fs, const struct vm_ram *ram)
 {
-	char pid[PATH_MAX], sock[PATH_MAX];
+	const char *where = ram->path ? ram->path : ram->dir;
+	uint64_t huge = 0;
+	char id[24];
+	int ret = where ? ram_mount_of(fs, where, id, sizeof(id)) : -ENOENT;
 
-	instance_path(pid, sizeof(pid), o->name, "pid");
-	instance_path(sock, sizeof(sock), o->name, "sock");
-	args_add(a, "%s", o->qemu);
-	args_option(a, "-name", "guest=%s,debug-threads=on", o->name);
-	args_add(a, "-no-user-config");
-	args_add(a, "-nodefaults");
-	/* without graphics the firmware, too, talks on the serial port */
-	args_option(a, "-machine", "pc,graphics=off");
-	args_option(a, "-accel", "kvm");
-	args_option(a, "-cpu", "host");
-	args_option(a, "-smp", "%u", (unsigned int)o->vcpus);
-	args_option(a, "-m", "%lluM", (unsigned long long)(o->memory_bytes >> 20));
-	args_option(a, "-display", "none");
-	args_option(a, "-pidfile", "%s", pid);
-	args_option_path(a, "-qmp", "unix:", sock, ",server=on,wait=off");
+	if (!ret)
+		ret = hostfs_read_u64(fs, &huge, RAM_DIR "/%s/huge", id);
+	if (!ret && huge)
+		return 0;
+	if (ret)
+		return fail("run", "--huge: there is no RAM file: mount -t penumbra none " RAM_MOUNT
+			    ", or give --ram-file");
+	return fail("run", "--huge: the mount of %s gives out none: mount it with -o huge=always",
+		    where);
 }
 
-static void qemu_console(struct args *a, const struct options *o)
+static int check_all(const struct hostfs *fs, struct options *o)
 {
-	char console[PATH_MAX], log[PATH_MAX];
+	struct vm_conf *c = &o->conf;
+	int ret = check_files(c);
 
-	if (o->detach) {
-		instance_path(console, sizeof(console), o->name, "console");
-		instance_path(log, sizeof(log), o->name, "log");
-		args_add(a, "-daemonize");
-		args_option_path(a, "-chardev", "socket,id=console,server=on,wait=off,path=", console,
-				 ",logfile=");
-		args_append_path(a, log);
-	} else {
-		args_option(a, "-chardev", "stdio,id=console,mux=on,signal=off");
-		args_option(a, "-mon", "chardev=console,mode=readline");
-	}
-	args_option(a, "-serial", "chardev:console");
-}
-
-static void qemu_devices(struct args *a, const struct options *o)
-{
-	for (unsigned int i = 0; i < o->nr_disks; i++) {
-		const struct args_disk *d = &o->disk[i];
-		char head[80];
-
-		snprintf(head, sizeof(head), "if=none,id=disk%u,format=%s,discard=unmap,file=", i,
-			 d->format == ARGS_DISK_QCOW2 ? "qcow2" : "raw");
-		args_option_path(a, "-drive", head, d->path, "");
-		args_option(a, "-device", "virtio-blk-pci,drive=disk%u,bootindex=%u", i, i + 1);
-	}
-	if (o->cdrom) {
-		args_option_path(a, "-drive",
-				 "if=none,id=cdrom,media=cdrom,readonly=on,format=raw,file=",
-				 o->cdrom, "");
-		args_option(a, "-device", "ide-cd,drive=cdrom,bootindex=0");
-	}
-	args_option(a, "-netdev", "user,id=net0");
-	/* no option ROM: nothing here boots from the network */
-	args_option(a, "-device", "virtio-net-pci,netdev=net0,romfile=");
-	/* what the guest frees goes back to the host */
-	args_option(a, "-device", "virtio-balloon-pci,free-page-reporting=on");
-	args_option(a, "-device", "virtio-rng-pci");
-}
-
-static void qemu_kernel(struct args *a, const struct options *o)
-{
-	const char *append = o->append ? o->append : "";
-
-	if (!o->kernel)
-		return;
-	args_option(a, "-kernel", "%s", o->kernel);
-	if (o->initrd)
-		args_option(a, "-initrd", "%s", o->initrd);
-	if (strstr(append, "console="))
-		args_option(a, "-append", "%s", append);
-	else
-		args_option(a, "-append", "console=ttyS0%s%s", *append ? " " : "", append);
-}
-
-static void qemu_command(struct args *a, const struct options *o)
-{
-	qemu_machine(a, o);
-	qemu_console(a, o);
-	qemu_devices(a, o);
-	qemu_kernel(a, o);
-	for (char **extra = o->extra; *extra; extra++)
-		args_add(a, "%s", *extra);
+	if (!ret)
+		ret = launch_check_name("run", c->name);
+	/* what a dry run prints need not be possible here */
+	if (!ret && !o->dry_run)
+		ret = launch_check_program("run", c);
+	if (!ret && !o->dry_run)
+		ret = check_module(fs, o);
+	if (!ret && !o->dry_run)
+		ret = launch_check_kvm(fs, "run", c);
+	if (!ret)
+		ret = launch_place_ram(fs, "run", o->ram_file, c);
+	if (!ret && o->huge)
+		ret = check_huge(fs, &c->ram);
+	return ret;
 }
 
 /* ---- start ---- */
 
-static int exec_qemu(struct args *a)
+static int print_command(const struct vm_conf *c, bool detach)
 {
-	execvp(a->arg[0], a->arg);
-	return fail("run", "cannot start %s: %s", a->arg[0], strerror(errno));
+	struct qemu_start s = { .detach = detach };
+	struct args a = {};
+	int ret;
+
+	s.ram_path = c->ram.path ? c->ram.path : c->ram.dir;
+	if (c->ram.group || c->ram.never_share)
+		fprintf(stderr, "penumbra run: group and sharing are attributes of the RAM file, which "
+			"this line does not set\n");
+	qemu_command(&a, c, &s);
+	ret = a.failed ? fail("run", "out of memory") : 0;
+	if (!ret)
+		args_print(&a, stdout);
+	args_free(&a);
+	return ret ? ret : output_finish("run");
 }
 
-/* QEMU's first process ends, with status 0, when the VM stands. */
-static int start_detached(struct args *a, const struct options *o)
+static int run_here(const struct vm_conf *c, int ram_fd)
 {
-	pid_t pid = fork();
-	int status;
+	struct qemu_start s = {};
+	struct args a = {};
+	char ram_path[32];
+	int ret;
 
-	if (pid < 0)
-		return fail("run", "cannot start a process: %s", strerror(errno));
-	if (!pid)
-		_exit(exec_qemu(a));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail("run", "lost QEMU: %s", strerror(errno));
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		return fail("run", "QEMU did not start '%s': what it printed above says why", o->name);
-	printf("%s runs; console %s/%s.console, its output so far in %s.log\n", o->name,
-	       instance_dir(), o->name, o->name);
+	if (ram_fd >= 0)
+		s.ram_path = ram_fd_path(ram_path, ram_fd);
+	qemu_command(&a, c, &s);
+	if (isatty(STDIN_FILENO))
+		fprintf(stderr, "penumbra run: Ctrl-A X ends the VM, Ctrl-A H shows more keys\n");
+	if (!a.failed)
+		execvp(a.arg[0], a.arg);
+	ret = a.failed ? fail("run", "out of memory") :
+	      fail("run", "cannot start %s: %s", c->qemu, strerror(errno));
+	args_free(&a);
+	return ret;
+}
+
+static int run_detached(const struct vm_conf *c, int ram_fd)
+{
+	int ret = launch_detached("run", c, ram_fd, false);
+
+	if (ret)
+		return ret;
+	printf("%s runs; console %s/%s.console, its output so far in %s.log\n", c->name,
+	       instance_dir(), c->name, c->name);
 	return output_finish("run");
 }
 
-static int start(struct args *a, const struct options *o)
+static int start(const struct options *o)
 {
-	if (a->failed)
-		return fail("run", "out of memory");
-	if (o->dry_run) {
-		args_print(a, stdout);
-		return output_finish("run");
-	}
-	if (o->detach)
-		return start_detached(a, o);
-	if (isatty(STDIN_FILENO))
-		fprintf(stderr, "penumbra run: Ctrl-A X ends the VM, Ctrl-A H shows more keys\n");
-	return exec_qemu(a);
+	const struct vm_conf *c = &o->conf;
+	int ret, ram_fd;
+
+	if (o->dry_run)
+		return print_command(c, o->detach);
+	ret = launch_note("run", c);
+	if (!ret)
+		ret = launch_make_ram("run", c, &ram_fd);
+	if (ret)
+		return ret;
+	ret = o->detach ? run_detached(c, ram_fd) : run_here(c, ram_fd);
+	if (ram_fd >= 0)
+		close(ram_fd);
+	return ret;
 }
 
 /* Cut the arguments at "--"; what follows it is QEMU's. */
@@ -434,31 +388,17 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 		       "QMP is on /run/penumbra/NAME.sock.",
 	};
 	struct options o = {
-		.memory_bytes = UINT64_C(512) << 20,
-		.vcpus = 1,
-		.qemu = "qemu-system-x86_64",
+		.conf = {
+			.memory_bytes = UINT64_C(512) << 20,
+			.vcpus = 1,
+			.qemu = "qemu-system-x86_64",
+		},
 	};
-	struct args a = {};
 	int ret;
 
-	o.extra = split_extra(&argc, argv);
+	o.conf.extra = split_extra(&argc, argv);
 	ret = cmdline_parse(&argp, argc, argv, &o);
 	if (!ret)
-		ret = check_files(&o);
-	if (!ret)
-		ret = check_dir(&o);
-	if (!ret)
-		ret = check_name(&o);
-	if (!ret && !o.dry_run)
-		ret = check_program(&o);
-	if (!ret && !o.dry_run)
-		ret = check_module(fs, &o);
-	if (!ret && !o.dry_run)
-		ret = make_dir();
-	if (ret)
-		return ret;
-	qemu_command(&a, &o);
-	ret = start(&a, &o);
-	args_free(&a);
-	return ret;
+		ret = check_all(fs, &o);
+	return ret ? ret : start(&o);
 }

@@ -28,6 +28,11 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv);
 int builtin_run(const struct hostfs *fs, int argc, char **argv);
 int builtin_ls(const struct hostfs *fs, int argc, char **argv);
 int builtin_stat(const struct hostfs *fs, int argc, char **argv);
+int builtin_mem(const struct hostfs *fs, int argc, char **argv);
+int builtin_share(const struct hostfs *fs, int argc, char **argv);
+int builtin_clone(const struct hostfs *fs, int argc, char **argv);
+int builtin_save(const struct hostfs *fs, int argc, char **argv);
+int builtin_restore(const struct hostfs *fs, int argc, char **argv);
 
 /* ---- cmdline.c ---- */
 
@@ -49,6 +54,9 @@ int fail(const char *verb, const char *fmt, ...) __attribute__((format(printf, 2
 
 /* One line on why /sys/kernel/penumbra cannot be read (@err, negative). STATUS_FAILED. */
 int fail_no_module(const struct hostfs *fs, const char *verb, int err);
+
+/* One line on why there are no RAM files to be seen (@err, negative). STATUS_FAILED. */
+int fail_no_ram(const struct hostfs *fs, const char *verb, int err);
 
 /* Print @object, on one line when @compact, and put it. An exit status. */
 int output_json(const char *verb, struct json_object *object, bool compact);

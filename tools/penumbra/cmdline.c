@@ -7,6 +7,7 @@
 #include <string.h>
 #include "builtin.h"
 #include "libpenumbra/platform.h"
+#include "libpenumbra/ramfiles.h"
 #include "libpenumbra/vms.h"
 
 __attribute__((format(printf, 2, 0)))
@@ -112,6 +113,16 @@ int fail_no_module(const struct hostfs *fs, const char *verb, int err)
 		return fail(verb, "the stock kvm module is loaded, which has no " VMS_DIR
 			    ": unload it and load penumbra_kvm");
 	return fail(verb, "penumbra_kvm is not loaded: load it first ('penumbra doctor' tells how)");
+}
+
+int fail_no_ram(const struct hostfs *fs, const char *verb, int err)
+{
+	if (err != -ENOENT)
+		return fail(verb, "cannot read " RAM_DIR ": %s", strerror(-err));
+	if (platform_module(fs, "penumbra_mem") == MODULE_ABSENT)
+		return fail(verb, "penumbra_mem is not loaded: modprobe penumbra_mem, then mount -t "
+			    "penumbra none " RAM_MOUNT);
+	return fail(verb, "no penumbra filesystem is mounted: mount -t penumbra none " RAM_MOUNT);
 }
 
 int output_finish(const char *verb)

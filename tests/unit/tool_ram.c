@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+/* libpenumbra/{ramfiles,ramusers,ramcopy,vmconf}: RAM files on fake trees, descriptions of VMs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "tool_tree.h"
+#include "libpenumbra/ramcopy.h"
+#include "libpenumbra/ramfiles.h"
+#include "libpenumbra/vmconf.h"
+
+static void put_file(struct tree *t, const char *mount, const char *inode, const char *name,
+		     const char *resident)
+{
+	char path[256];
+
+	snprintf(path, sizeof(path), RAM_DIR "/%s/files/%s/name", mount, inode);
+	tree_text(t, path, name);
+	snprintf(path, sizeof(path), RAM_DIR "/%s/files/%s/group", mount, inode);
+	tree_text(t, path, "web\n");
+	snprintf(path, sizeof(path), RAM_DIR "/%s/files/%s/resident_pages", mount, inode);
+	tree_text(t, path, resident);
+}
+
+static void test_list(void **state)
+{
+	struct tree *t = *state;
+	struct ram_list list;
+	dev_t dev;
+
+	assert_int_equal(ram_list_read(&t->fs, &list), -ENOENT);
+	tree_text(t, RAM_DIR "/version", "0.1\n");
+	tree_text(t, RAM_DIR "/counters/mounts", "2\n");
+	assert_int_equal(ram_list_read(&t->fs, &list), 0);
+	assert_int_equal(list.nr, 0);
+	ram_list_free(&list);
+
+	tree_text(t, RAM_DIR "/0:42/frame_pages", "100\n");
+	tree_text(t, RAM_DIR "/0:42/scan/order", "volatile\n");
+	tree_text(t, RAM_DIR "/0:42/scan/estimate_pages", "7\n");
+	tree_text(t, RAM_DIR "/0:42/reserve/state", "ok\n");
+	tree_text(t, RAM_DIR "/0:9/frame_pages", "not a number\n");
+	put_file(t, "0:42", "12", "a\033b\n", "5\n");
+	put_file(t, "0:42", "3", "first\n", "1\n");
+	tree_text(t, RAM_DIR "/0:42/files/junk", "");
+	tree_text(t, "/proc/self/mountinfo",
+		  "20 1 0:42 /sub /mnt/part rw - penumbra none rw\n"
+		  "21 1 0:42 / /dev/pe\\040num rw,noatime shared:3 master:1 - penumbra none rw\n"
+		  "22 1 0:42 / /elsewhere rw - penumbra none rw\n"
+		  "23 1 0:9 / /tmp/penumbra rw - tmpfs penumbra rw\n"
+		  "short - penumbra x\n");
+	assert_int_equal(ram_list_read(&t->fs, &list), 0);
+	assert_int_equal(list.nr, 2);
+	assert_string_equal(list.mount[0].id, "0:9");
+	assert_int_equal(list.mount[0].frame_pages, 0);
+	assert_string_equal(list.mount[0].path, "");
+	assert_int_equal(list.mount[1].dev, makedev(0, 42));
+	assert_int_equal(list.mount[1].frame_pages, 100);
+	assert_int_equal(list.mount[1].scan.estimate_pages, 7);
+	assert_string_equal(list.mount[1].scan.order, "volatile");
+	assert_string_equal(list.mount[1].path, "/dev/pe num");
+	assert_int_equal(list.mount[1].nr, 2);
+	assert_int_equal(list.mount[1].file[0].inode, 3);
+	assert_int_equal(list.mount[1].file[1].resident_pages, 5);
+	assert_string_equal(list.mount[1].file[1].name, "a?b");
+	assert_string_equal(list.mount[1].file[1].group, "web");
+	ram_list_free(&list);
+
+	assert_int_equal(ram_mount_at(&t->fs, "/elsewhere", &dev), 0);
+	assert_int_equal(dev, makedev(0, 42));
+	assert_int_equal(ram_mount_at(&t->fs, "/tmp/penumbra", &dev), -ENOENT);
+}
+
+/* A mount whose device is the one the tree is on, with a file in a folder and one without a name. */
+static void test_users(void **state)
+{
+	struct tree *t = *state;
+	char path[256], line[512];
+	struct ram_users users;
+	struct ram_list list;
+	struct stat st;
+	int fd;
+
+	tree_text(t, "/mnt/deep/er/one", "1");
+	snprintf(path, sizeof(path), "%s/mnt/deep/er/one", t->dir);
+	assert_int_equal(stat(path, &st), 0);
+	snprintf(path, sizeof(path), RAM_DIR "/%u:%u/frame_pages", major(st.st_dev), minor(st.st_dev));
+	tree_text(t, path, "1\n");
+	snprintf(line, sizeof(line), "%u:%u", major(st.st_dev), minor(st.st_dev));
+	snprintf(path, sizeof(path), "%lu", (unsigned long)st.st_ino);
+	put_file(t, line, path, "one\n", "1\n");
+	put_file(t, line, "1", "gone\n", "1\n");
+	snprintf(line, sizeof(line), "21 1 %u:%u / /mnt rw - penumbra none rw\n", major(st.st_dev),
+		 minor(st.st_dev));
+	tree_text(t, "/proc/self/mountinfo", line);
+	tree_write(t, "/proc/7/cmdline", "q\0-name\0web\0", 12, 0);
+	tree_text(t, "/proc/7/fd/0", "");
+	tree_write(t, "/proc/8/cmdline", "cat\0", 4, 0);
+	snprintf(path, sizeof(path), "%s/proc/7/fd/11", t->dir);
+	assert_int_equal(symlink("../../../mnt/deep/er/one", path), 0);
+
+	assert_int_equal(ram_list_read(&t->fs, &list), 0);
+	assert_int_equal(list.mount[0].nr, 2);
+	assert_int_equal(ram_users_read(&t->fs, &list, &users), 0);
+	assert_non_null(ram_user_of(&users, st.st_dev, st.st_ino));
+	assert_int_equal(ram_user_of(&users, st.st_dev, st.st_ino)->fd, 11);
+	assert_string_equal(ram_user_of(&users, st.st_dev, st.st_ino)->name, "web");
+	for (int i = 0; i < 2; i++) {	/* by the user's descriptor, then by name */
+		bool known = list.mount[0].file[i].inode == st.st_ino;
+
+		fd = ram_file_open(&t->fs, &list.mount[0], &list.mount[0].file[i], &users);
+		assert_int_equal(fd >= 0, known);
+		if (fd >= 0)
+			close(fd);
+	}
+	ram_users_free(&users);
+	for (size_t i = 0; i < list.mount[0].nr; i++) {
+		fd = ram_file_open(&t->fs, &list.mount[0], &list.mount[0].file[i], &users);
+		assert_int_equal(fd >= 0, list.mount[0].file[i].inode == st.st_ino);
+		if (fd >= 0)
+			close(fd);
+	}
+	ram_list_free(&list);
+}
+
+static void test_create(void **state)
+{
+	struct tree *t = *state;
+	char path[128], text[32];
+	struct vm_ram ram = { .dir = t->dir };
+	const char *step;
+	struct stat st;
+	int fd, other;
+
+	fd = ram_create(&ram, "web", &step);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_nlink, 0);
+	assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+	other = open(ram_fd_path(text, fd), O_RDWR);
+	assert_true(other >= 0);
+	close(other);
+	close(fd);
+
+	tree_text(t, "/mem", "old contents");
+	snprintf(path, sizeof(path), "%s/mem", t->dir);
+	ram = (struct vm_ram){ .path = path };
+	fd = ram_create(&ram, "web", &step);
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	assert_int_equal(access(path, R_OK), 0);
+	assert_int_equal(ram_create(&ram, "web", &step), -EBUSY);
+	close(fd);
+	ram.path = "/none/such";
+	assert_int_equal(ram_create(&ram, "web", &step), -ENOENT);
+	assert_string_equal(step, "create");
+	ram.path = t->dir;
+	assert_int_equal(ram_create(&ram, "web", &step), -EISDIR);
+}
+
+#define COPY_BYTES	(5u << 20)
+
+static void test_copy(void **state)
+{
+	char *data = calloc(1, COPY_BYTES), *got = calloc(1, COPY_BYTES);
+	const char *step;
+	struct vm_ram ram = { .dir = ((struct tree *)*state)->dir };
+	int from = ram_create(&ram, "a", &step), to = ram_create(&ram, "b", &step);
+	struct stat st;
+	bool cloned;
+
+	assert_true(data && got && from >= 0 && to >= 0);
+	/* blocks with something at their ends, next to each other, and across the parts of a copy */
+	data[0] = data[4095] = data[8192] = data[(1 << 20) - 1] = data[1 << 20] = 1;
+	memset(data + (3 << 20), 7, 4096 * 5 + 100);
+	assert_int_equal(write(from, data, COPY_BYTES), COPY_BYTES);
+	assert_int_equal(ftruncate(from, COPY_BYTES + 4096), 0);
+	assert_int_equal(ram_copy(to, from, &cloned), 0);
+	assert_int_equal(fstat(to, &st), 0);
+	assert_int_equal(st.st_size, COPY_BYTES + 4096);
+	assert_int_equal(pread(to, got, COPY_BYTES, 0), COPY_BYTES);
+	assert_memory_equal(data, got, COPY_BYTES);
+	if (!cloned)
+		assert_true(st.st_blocks * 512 < COPY_BYTES / 4);
+	close(from);
+	close(to);
+	free(data);
+	free(got);
+}
+
+static char *extra[] = { "-S", "it's", NULL };
+
+static void test_conf(void **state)
+{
+	struct tree *t = *state;
+	struct vm_conf c = {
+		.name = "web", .qemu = "qemu-system-x86_64", .kernel = "/boot/k", .append = "quiet x=\"1\"",
+		.nr_disks = 2, .memory_bytes = 1 << 30, .vcpus = 3, .extra = extra,
+		.ram = { .dir = "/dev/penumbra", .group = "g", .never_share = true },
+	}, d;
+	char path[128], here[PATH_MAX];
+	const char *what;
+
+	strcpy(c.disk[0].path, "relative.img");
+	strcpy(c.disk[1].path, "/a,b");
+	c.disk[1].format = ARGS_DISK_QCOW2;
+	snprintf(path, sizeof(path), "%s/vm.json", t->dir);
+	assert_int_equal(vmconf_read(&d, path, &what), -ENOENT);
+	assert_int_equal(vmconf_write(&c, path), 0);
+	assert_int_equal(vmconf_read(&d, path, &what), 0);
+	assert_string_equal(d.name, "web");
+	assert_string_equal(d.kernel, "/boot/k");
+	assert_string_equal(d.append, "quiet x=\"1\"");
+	assert_null(d.initrd);
+	assert_int_equal(d.memory_bytes, 1 << 30);
+	assert_int_equal(d.vcpus, 3);
+	assert_int_equal(d.nr_disks, 2);
+	assert_non_null(getcwd(here, sizeof(here) - 20));
+	strcat(here, "/relative.img");
+	assert_string_equal(d.disk[0].path, here);
+	assert_int_equal(d.disk[1].format, ARGS_DISK_QCOW2);
+	assert_string_equal(d.ram.dir, "/dev/penumbra");
+	assert_null(d.ram.path);
+	assert_string_equal(d.ram.group, "g");
+	assert_true(d.ram.never_share);
+	assert_string_equal(d.extra[1], "it's");
+	assert_null(d.extra[2]);
+	vmconf_free(&d);
+}
+
+#define GOOD "\"version\":1,\"name\":\"a\",\"qemu\":\"q\",\"memory_bytes\":1,\"vcpus\":1"
+
+static void test_bad_conf(void **state)
+{
+	static const struct { const char *text, *what; } bad[] = {
+		{ "", "" }, { "{", "" }, { "[]", "version" }, { "{\"version\":2}", "version" },
+		{ "{\"version\":1}", "name" },
+		{ "{\"version\":1,\"name\":\"a\\u0000b\"}", "name" },
+		{ "{\"version\":1,\"name\":\"a\",\"qemu\":3}", "qemu" },
+		{ "{\"version\":1,\"name\":\"a\",\"qemu\":\"q\",\"memory_bytes\":-1}", "memory_bytes" },
+		{ "{" GOOD ",\"kernel\":1}", "kernel" },
+		{ "{" GOOD ",\"disks\":{}}", "disks" },
+		{ "{" GOOD ",\"disks\":[{\"path\":\"a\"}]}", "disks" },
+		{ "{" GOOD ",\"disks\":[{\"path\":\"a\",\"format\":\"vmdk\"}]}", "disks" },
+		{ "{" GOOD ",\"disks\":[1,2,3,4,5,6,7,8,9]}", "disks" },
+		{ "{" GOOD ",\"ram\":{}}", "ram" }, { "{" GOOD ",\"ram\":7}", "ram" },
+		{ "{" GOOD ",\"extra\":[1]}", "extra" },
+	};
+	struct tree *t = *state;
+	struct vm_conf c;
+	char path[128];
+	const char *what;
+
+	snprintf(path, sizeof(path), "%s/c", t->dir);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		tree_text(t, "/c", bad[i].text);
+		assert_int_equal(vmconf_read(&c, path, &what), -EINVAL);
+		assert_string_equal(what, bad[i].what);
+		vmconf_free(&c);
+	}
+	tree_text(t, "/c", "{" GOOD "}");
+	assert_int_equal(vmconf_read(&c, path, &what), 0);
+	assert_null(c.extra[0]);
+	vmconf_free(&c);
+}
+
+#define ON_TREE(f) cmocka_unit_test_setup_teardown(f, tree_setup, tree_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_TREE(test_list), ON_TREE(test_users), ON_TREE(test_create), ON_TREE(test_copy),
+		ON_TREE(test_conf), ON_TREE(test_bad_conf),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests_name("tool_ram", tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Making RAM files, and filling them from others. */
+#ifndef LIBPENUMBRA_RAMCOPY_H
+#define LIBPENUMBRA_RAMCOPY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "libpenumbra/vmconf.h"
+
+/*
+ * A new, empty RAM file as @ram says: a descriptor, that programs started from here get as well, or
+ * -errno. Its file stays if @ram->path names it; else it has no name and goes with its
+ * last user. While the descriptor is open in some process a file with a name is locked: -EBUSY, a VM
+ * uses it. A file there was with the name, and without a user, is removed first. *@step: what went
+ * wrong, in words for the user ("create", "set the group of", ...).
+ */
+int ram_create(const struct vm_ram *ram, const char *vm_name, const char **step);
+
+/* "/proc/self/fd/N", what a program that got the descriptor can open. @buf of 32 bytes. */
+char *ram_fd_path(char *buf, int fd);
+
+/*
+ * All of @from into the empty file @to: by reference where both lie on one filesystem that can (*@cloned),
+ * else its data are copied and what is zero is left out. 0 or -errno.
+ */
+int ram_copy(int to, int from, bool *cloned);
+
+/* By reference, or not at all: -EOPNOTSUPP and the like. */
+int ram_clone(int to, int from);
+
+#endif
