@@ -89,6 +89,21 @@ struct mem_pages {
 	unsigned long bits[BITS_TO_LONGS(MEM_HUGE_PAGES)];
 };
 
+static inline bool mem_pages_has(const struct mem_pages *set, u32 i)
+{
+	return set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG) & 1;
+}
+
+static inline void mem_pages_add(struct mem_pages *set, u32 i)
+{
+	set->bits[i / BITS_PER_LONG] |= BIT(i % BITS_PER_LONG);
+}
+
+static inline void mem_pages_del(struct mem_pages *set, u32 i)
+{
+	set->bits[i / BITS_PER_LONG] &= ~BIT(i % BITS_PER_LONG);
+}
+
 /*
  * What the scanner, clones and deduplication are made of. All with the chunk's lock held.
  *
@@ -140,5 +155,84 @@ static inline bool mem_frame_tryget(struct mem_frame *frame)
 
 /* Drops a reference of a shared 4 KiB frame; the last one frees it. Not under group->lock. */
 void mem_frame_put(struct mem_pool *pool, struct mem_frame *frame);
+
+/* A private 4 KiB frame becomes one with @refs references, found by nobody yet. */
+void mem_frame_share(struct mem_frame *frame, struct mem_group *group, long refs);
+/* True: the caller's reference was the only one, and the frame is private now. */
+bool mem_frame_unshare(struct mem_frame *frame);
+
+/*
+ * A frame for a slot or a chunk, counted in pool->pages; contents undefined. -ENOMEM, -ENOSPC
+ * (with its event, for 4 KiB). _break: a 4 KiB one to copy to, from the reserve if need be; -EBUSY: it is gone.
+ */
+int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame **frame);
+int mem_frame_alloc_break(struct mem_pool *pool, struct mem_frame **frame);
+void mem_frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
+void mem_frame_clear(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
+void mem_frame_copy(struct mem_pool *pool, struct mem_frame *frame, const void *from);
+
+/* What a slot named that names it no more: reference dropped, or frame freed. Page unmapped. */
+void mem_slot_give_up(struct mem_pool *pool, u64 slot);
+
+/* --------------------------------------------------- slots (mem/chunk.c) -- */
+
+/* Counts pages that became, or ceased to be, of a kind: in the chunk and in its file. */
+void mem_chunk_count(struct mem_chunk *chunk, int present, int shared, int zero);
+
+/* An empty or huge chunk gets an array of holes (a huge one is about to cease to be one). 0 or -ENOMEM. */
+int mem_chunk_slots_new(struct mem_chunk *chunk);
+void mem_chunk_slots_free(struct mem_chunk *chunk);
+/* Slotted, but all holes: empty. */
+void mem_chunk_tidy(struct mem_chunk *chunk);
+
+/* Nobody has the pages mapped afterwards: of a slotted, an empty, a huge chunk. */
+void mem_chunk_unmap(struct mem_chunk *chunk, u32 first, u32 nr);
+void mem_chunk_unmap_empty(struct mem_chunk *chunk);
+void mem_chunk_unmap_huge(struct mem_chunk *chunk);
+
+/* The page is unmapped and shared. True: nobody else has the frame, it is private now. */
+bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i);
+
+/* -------------------------------------------- 2 MiB frames (mem/huge.c) -- */
+
+/*
+ * A ring changes under pool->pair_lock and the lock of the chunk that enters or leaves; its members are counted
+ * in the frame's refs. Who holds a member's lock and finds refs 1 is alone and stays so.
+ *
+ * mem_ring_lock: the chunk's lock is held; if it has others in its ring it is dropped, and taken again
+ * under pool->pair_lock. True if so: look again at everything, mem_ring_unlock() in the end.
+ * The functions below it want that; held: another chunk that the caller has locked, or NULL.
+ */
+bool mem_ring_lock(struct mem_chunk *chunk);
+void mem_ring_unlock(struct mem_chunk *chunk, bool locked);
+
+/* An empty chunk, unmapped, gets a 2 MiB frame of zeros; false: it cannot have one. */
+bool mem_huge_take(struct mem_chunk *chunk);
+/* As mem_chunk_dissolve(), which see. */
+int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held);
+/* Makes it slotted, by copying if need be. 0 and still huge: it is private, but pinned: work in place.
+ * -ENOMEM, -ENOSPC, -EBUSY. [skip, skip + nr) need not be copied: holes if it has to be copied. */
+int mem_huge_split(struct mem_chunk *chunk, struct mem_chunk *held, u32 skip, u32 nr);
+/* Private and writable, huge or slotted. Errors as mem_file_fault(). */
+int mem_huge_unshare(struct mem_chunk *chunk);
+/* The chunk is empty afterwards. */
+void mem_huge_drop(struct mem_chunk *chunk);
+/* The empty chunk dst becomes huge: with a frame that is counted, or with that of src, unmapped if it was writable. */
+void mem_huge_set(struct mem_chunk *dst, struct mem_frame *huge);
+void mem_huge_join(struct mem_chunk *dst, struct mem_chunk *src);
+
+/* ---------------------------------------------- giving up (mem/punch.c) -- */
+
+/*
+ * Pages [first, first + nr) of the chunk become holes, as mem_file_punch() has it; under
+ * mem_ring_lock(). Returns how many had something and have nothing now, or an error.
+ */
+int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first, u32 nr);
+
+/* ------------------------------------------------- faults (mem/fault.c) -- */
+
+/* Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take it again.
+ * Errors as mem_file_fault(). */
+int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **frame);
 
 #endif

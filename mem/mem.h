@@ -155,6 +155,8 @@ struct mem_file {
 
 /* The file enters the pool's list and takes a reference to the group. */
 int mem_file_init(struct mem_file *file, struct mem_pool *pool, struct mem_group *group);
+/* Moves an empty file to another group, whose reference it takes. 0; -EBUSY: it is not empty. */
+int mem_file_set_group(struct mem_file *file, struct mem_group *group);
 /* No mapping, no fault and no other call is under way any more. Gives every frame up. */
 void mem_file_fini(struct mem_file *file);
 

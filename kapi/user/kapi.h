@@ -166,6 +166,8 @@ typedef struct { int counter; } atomic_t;
 #define kapi_atomic_(pfx, type)						\
 static inline type pfx##_read(const pfx##_t *a)				\
 { return __atomic_load_n(&a->counter, __ATOMIC_RELAXED); }		\
+static inline type pfx##_read_acquire(const pfx##_t *a)			\
+{ return __atomic_load_n(&a->counter, __ATOMIC_ACQUIRE); }		\
 static inline void pfx##_set(pfx##_t *a, type v)			\
 { __atomic_store_n(&a->counter, v, __ATOMIC_RELAXED); }			\
 static inline void pfx##_add(type v, pfx##_t *a)			\

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Chunks and their slots: found and made, counted, unmapped, protected, and one page's
+ * frame exchanged for another. The states are drawn in chunk.h.
+ */
+#include "mem/chunk.h"
+
+struct mem_chunk *mem_chunk_find(struct mem_file *file, u64 index)
+{
+	return xa_load(&file->chunks, index / MEM_HUGE_PAGES);
+}
+
+struct mem_chunk *mem_chunk_get(struct mem_file *file, u64 index)
+{
+	struct mem_chunk *chunk = mem_chunk_find(file, index), *old;
+
+	if (likely(chunk))
+		return chunk;
+	chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
+	if (!chunk)
+		return NULL;
+	mutex_init(&chunk->lock);
+	INIT_LIST_HEAD(&chunk->ring);
+	chunk->file = file;
+	chunk->first = ALIGN_DOWN(index, MEM_HUGE_PAGES);
+	/* Under this lock, so that mem_file_set_group() knows all of them. */
+	mutex_lock(&file->pool->pair_lock);
+	old = xa_cmpxchg(&file->chunks, index / MEM_HUGE_PAGES, NULL, chunk, GFP_KERNEL_ACCOUNT);
+	mutex_unlock(&file->pool->pair_lock);
+	if (old) {
+		kfree(chunk);
+		return xa_is_err(old) ? NULL : old;
+	}
+	atomic64_add(sizeof(*chunk), &file->pool->metadata_bytes);
+	smp_mb();	/* entered, then the size is read: pairs with mem_file_resize() */
+	return chunk;
+}
+
+void mem_chunk_count(struct mem_chunk *chunk, int present, int shared, int zero)
+{
+	struct mem_file_stat *stat = &chunk->file->stat;
+
+	lockdep_assert_held(&chunk->lock);
+	chunk->present += present;
+	chunk->shared += shared;
+	chunk->zero += zero;
+	if (present)
+		atomic64_add(present, &stat->present);
+	if (shared)
+		atomic64_add(shared, &stat->shared);
+	if (zero)
+		atomic64_add(zero, &stat->zero);
+}
+
+/* ------------------------------------------------------------- the slots -- */
+
+int mem_chunk_slots_new(struct mem_chunk *chunk)
+{
+	lockdep_assert_held(&chunk->lock);
+	WARN_ON_ONCE(chunk->slots || chunk->zero_mapped);
+	chunk->slots = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!chunk->slots)
+		return -ENOMEM;
+	atomic64_add(PAGE_SIZE, &chunk->file->pool->metadata_bytes);
+	return 0;
+}
+
+void mem_chunk_slots_free(struct mem_chunk *chunk)
+{
+	if (!chunk->slots)
+		return;
+	free_page((unsigned long)chunk->slots);
+	chunk->slots = NULL;
+	atomic64_sub(PAGE_SIZE, &chunk->file->pool->metadata_bytes);
+}
+
+void mem_chunk_tidy(struct mem_chunk *chunk)
+{
+	u32 i;
+
+	lockdep_assert_held(&chunk->lock);
+	if (!chunk->slots || chunk->present || chunk->zero)
+		return;
+	for (i = 0; i < MEM_HUGE_PAGES && !chunk->zero_mapped; i++)
+		chunk->zero_mapped = chunk->slots[i] & MEM_SLOT_MAPPED;
+	mem_chunk_slots_free(chunk);
+}
+
+/* --------------------------------------------------------------- unmapping -- */
+
+void mem_chunk_unmap_empty(struct mem_chunk *chunk)
+{
+	struct mem_pool *pool = chunk->file->pool;
+
+	lockdep_assert_held(&chunk->lock);
+	if (!chunk->zero_mapped)
+		return;
+	pool->host->settle(pool->zero);
+	if (pool->huge_zero)
+		pool->host->settle(pool->huge_zero);
+	pool->host->unmap(chunk->file, chunk->first, MEM_HUGE_PAGES);
+	chunk->zero_mapped = false;
+}
+
+void mem_chunk_unmap_huge(struct mem_chunk *chunk)
+{
+	const struct mem_host_ops *host = chunk->file->pool->host;
+
+	lockdep_assert_held(&chunk->lock);
+	if (!chunk->huge_mapped)
+		return;
+	host->settle(chunk->huge);
+	host->unmap(chunk->file, chunk->first, MEM_HUGE_PAGES);
+	chunk->huge_mapped = false;
+}
+
+/* A stretch of slots that have been settled and are to be unmapped in one go. */
+struct run {
+	u32 first, end;		/* none if end is 0 */
+	bool zero;		/* the zero frame is to be settled first */
+};
+
+static void run_add(struct mem_chunk *chunk, struct run *run, u32 i)
+{
+	struct mem_frame *frame = mem_slot_frame(chunk->slots[i]);
+
+	if (frame)
+		chunk->file->pool->host->settle(frame);
+	else
+		run->zero = true;
+	chunk->slots[i] &= ~MEM_SLOT_MAPPED;
+	if (!run->end)
+		run->first = i;
+	run->end = i + 1;
+}
+
+static void run_end(struct mem_chunk *chunk, struct run *run)
+{
+	struct mem_pool *pool = chunk->file->pool;
+
+	if (!run->end)
+		return;
+	if (run->zero)
+		pool->host->settle(pool->zero);
+	pool->host->unmap(chunk->file, chunk->first + run->first, run->end - run->first);
+	run->end = 0;
+	run->zero = false;
+}
+
+void mem_chunk_unmap(struct mem_chunk *chunk, u32 first, u32 nr)
+{
+	struct run run = { 0 };
+	u32 i;
+
+	lockdep_assert_held(&chunk->lock);
+	for (i = first; i < first + nr; i++)
+		if (chunk->slots[i] & MEM_SLOT_MAPPED)
+			run_add(chunk, &run, i);
+	run_end(chunk, &run);
+}
+
+/* A run goes on over pages that nobody has mapped, and ends at a mapped one outside the set. */
+static void unmap_set(struct mem_chunk *chunk, const struct mem_pages *set)
+{
+	struct run run = { 0 };
+	u32 i;
+
+	for (i = 0; i < MEM_HUGE_PAGES; i++) {
+		if (i % BITS_PER_LONG == 0 && !run.end && !set->bits[i / BITS_PER_LONG]) {
+			i += BITS_PER_LONG - 1;
+			continue;
+		}
+		if (!(chunk->slots[i] & MEM_SLOT_MAPPED))
+			continue;
+		if (mem_pages_has(set, i))
+			run_add(chunk, &run, i);
+		else
+			run_end(chunk, &run);
+	}
+	run_end(chunk, &run);
+}
+
+/* ------------------------------------------------------------- protecting -- */
+
+/*
+ * A ring's frame is mapped read-only everywhere, and other chunks' mappings count as users: nothing to ask there.
+ * The same goes for shared frames.
+ */
+static u32 protect_huge(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	mem_chunk_unmap_huge(chunk);
+	if (chunk->huge_shared)
+		return 0;
+	if (chunk->file->pool->host->pinned(chunk->huge)) {
+		u32 i, nr = 0;
+
+		for (i = 0; i < ARRAY_SIZE(set->bits); i++)
+			nr += hweight64(set->bits[i]);
+		memset(set, 0, sizeof(*set));
+		return nr;
+	}
+	chunk->huge_writable = false;
+	return 0;
+}
+
+static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	const struct mem_host_ops *host = chunk->file->pool->host;
+	u32 word, pinned = 0;
+
+	unmap_set(chunk, set);
+	for (word = 0; word < ARRAY_SIZE(set->bits); word++) {
+		unsigned long left = set->bits[word];
+
+		for (; left; left &= left - 1) {
+			u32 i = word * BITS_PER_LONG + __ffs(left);
+			u64 slot = chunk->slots[i];
+
+			if (!mem_slot_frame(slot)) {
+				mem_pages_del(set, i);
+			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(mem_slot_frame(slot))) {
+				mem_pages_del(set, i);
+				pinned++;
+			} else {
+				chunk->slots[i] = slot & ~MEM_SLOT_WRITABLE;
+			}
+		}
+	}
+	return pinned;
+}
+
+u32 mem_chunk_protect(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	u32 pinned = 0;
+
+	lockdep_assert_held(&chunk->lock);
+	if (chunk->huge)
+		pinned = protect_huge(chunk, set);
+	else if (chunk->slots)
+		pinned = protect_slots(chunk, set);
+	else
+		memset(set, 0, sizeof(*set));
+	if (pinned)
+		atomic64_add(pinned, &chunk->file->stat.pinned);
+	return pinned;
+}
+
+/* --------------------------------------------------------- one page's frame -- */
+
+static u64 protected_slot(struct mem_chunk *chunk, u32 i)
+{
+	u64 slot = chunk->slots[i];
+
+	lockdep_assert_held(&chunk->lock);
+	WARN_ON_ONCE(!mem_slot_frame(slot) || slot & (MEM_SLOT_WRITABLE | MEM_SLOT_MAPPED));
+	return slot;
+}
+
+void mem_chunk_replace(struct mem_chunk *chunk, u32 i, struct mem_frame *frame)
+{
+	u64 slot = protected_slot(chunk, i);
+
+	chunk->slots[i] = (unsigned long)frame | MEM_SLOT_SHARED;
+	mem_chunk_count(chunk, 0, !(slot & MEM_SLOT_SHARED), 0);
+	atomic64_inc(&chunk->file->stat.merged);
+	mem_slot_give_up(chunk->file->pool, slot);
+}
+
+void mem_chunk_set_zero(struct mem_chunk *chunk, u32 i)
+{
+	u64 slot = protected_slot(chunk, i);
+
+	chunk->slots[i] = MEM_SLOT_ZERO;
+	mem_chunk_count(chunk, -1, slot & MEM_SLOT_SHARED ? -1 : 0, 1);
+	atomic64_inc(&chunk->file->stat.merged);
+	mem_slot_give_up(chunk->file->pool, slot);
+}
+
+struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i)
+{
+	u64 slot = protected_slot(chunk, i);
+	struct mem_frame *frame = mem_slot_frame(slot);
+
+	WARN_ON_ONCE(slot & MEM_SLOT_SHARED);
+	mem_frame_share(frame, chunk->file->group, 1);
+	chunk->slots[i] = slot | MEM_SLOT_SHARED;
+	mem_chunk_count(chunk, 0, 1, 0);
+	return frame;
+}
+
+/*
+ * First out of everybody's reach, then the look for other users: one that came by
+ * another slot, gone since, would be missed the other way round.
+ */
+bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i)
+{
+	struct mem_frame *frame = mem_slot_frame(chunk->slots[i]);
+
+	lockdep_assert_held(&chunk->lock);
+	if (!mem_frame_unshare(frame))
+		return false;
+	if (chunk->file->pool->host->pinned(frame)) {
+		mem_frame_share(frame, chunk->file->group, 1);
+		return false;
+	}
+	chunk->slots[i] &= ~MEM_SLOT_SHARED;
+	mem_chunk_count(chunk, 0, -1, 0);
+	return true;
+}

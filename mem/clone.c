@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Clones: dst's pages become the frames of src, piece by piece, a piece lying in one
+ * chunk of either. A whole chunk with a 2 MiB frame joins its ring:
+ *
+ *   src: protect ──► dst: gives up what it had ──► refs++, into the ring
+ *
+ * Otherwise both are slotted and each page is shared for itself:
+ *
+ *   src: protect what is writable (pinned: stays so) ──► dst: unmap
+ *   each page: pinned ? a copy : one reference more ──► dst's slot, what it had is given up
+ *
+ * What can fail comes before the page of dst is given up, so that the pages that are not
+ * done are what they were. Locks: pool->pair_lock, then src's, then dst's.
+ */
+#include "mem/chunk.h"
+
+/* Pages [first, first + nr) of a chunk of the source, and as many in one of the destination. */
+struct piece {
+	struct mem_chunk *src, *dst;
+	u32 from, to, nr;
+	int present, shared, zero;	/* how dst's counts change */
+	int src_shared;
+};
+
+/* ---------------------------------------------------------------- whole chunks -- */
+
+/* The pages are pinned: a copy of all of them, in a 2 MiB frame. False: none was to be had. */
+static bool copy_whole(struct piece *p)
+{
+	struct mem_pool *pool = p->src->file->pool;
+	struct mem_frame *huge;
+	u32 i;
+
+	if (!READ_ONCE(pool->huge_pages) || mem_frame_alloc(pool, MEM_HUGE_ORDER, &huge))
+		return false;
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
+		copy_page((char *)pool->host->data(huge) + i * PAGE_SIZE, mem_chunk_data(p->src, i));
+	mem_chunk_give_up(p->dst, NULL, 0, MEM_HUGE_PAGES);
+	mem_chunk_unmap_empty(p->dst);
+	mem_huge_set(p->dst, huge);
+	p->dst->huge_writable = true;
+	return true;
+}
+
+/* False: not done, and nothing is changed. */
+static bool clone_whole(struct piece *p)
+{
+	struct mem_pages all;
+
+	if (p->dst->huge == p->src->huge)
+		return true;
+	memset(&all, 0xff, sizeof(all));
+	if (p->src->huge_writable && mem_chunk_protect(p->src, &all))
+		return copy_whole(p);
+	mem_chunk_give_up(p->dst, NULL, 0, MEM_HUGE_PAGES);
+	mem_chunk_unmap_empty(p->dst);
+	mem_huge_join(p->dst, p->src);
+	return true;
+}
+
+/* --------------------------------------------------------------- page by page -- */
+
+static void protect_source(struct piece *p)
+{
+	struct mem_pages set = { { 0 } };
+	bool any = false;
+	u32 i;
+
+	for (i = p->from; i < p->from + p->nr; i++) {
+		if (p->src->slots[i] & MEM_SLOT_WRITABLE) {
+			mem_pages_add(&set, i);
+			any = true;
+		}
+	}
+	if (any)
+		mem_chunk_protect(p->src, &set);
+}
+
+/* dst gets slots, or stays a 2 MiB frame that is pinned, to be copied into. */
+static int prepare_dst(struct piece *p)
+{
+	struct mem_chunk *dst = p->dst;
+	int err;
+
+	if (dst->huge) {
+		err = mem_huge_split(dst, p->src, 0, 0);
+		if (err || dst->huge)
+			return err;
+	}
+	if (!dst->slots) {
+		mem_chunk_unmap_empty(dst);
+		return mem_chunk_slots_new(dst);
+	}
+	mem_chunk_unmap(dst, p->to, p->nr);
+	return 0;
+}
+
+static int copy_frame(struct mem_chunk *src, u32 i, struct mem_frame **frame)
+{
+	struct mem_pool *pool = src->file->pool;
+	int err = mem_frame_alloc(pool, 0, frame);
+
+	if (!err)
+		mem_frame_copy(pool, *frame, mem_chunk_data(src, i));
+	return err;
+}
+
+/* What dst's slot is to be for page @i of src. */
+static int share_page(struct piece *p, u32 i, u64 *slot)
+{
+	u64 old = p->src->huge ? MEM_SLOT_WRITABLE : p->src->slots[i];
+	struct mem_frame *frame = mem_slot_frame(old);
+	int err;
+
+	if (unlikely(old & MEM_SLOT_WRITABLE)) {
+		err = copy_frame(p->src, i, &frame);
+		*slot = (unsigned long)frame | MEM_SLOT_WRITABLE;
+		return err;
+	}
+	if (!frame) {
+		*slot = old & MEM_SLOT_ZERO;
+		return 0;
+	}
+	if (old & MEM_SLOT_SHARED) {
+		atomic_long_inc(&frame->refs);
+	} else {
+		mem_frame_share(frame, p->src->file->group, 2);
+		p->src->slots[i] = old | MEM_SLOT_SHARED;
+		p->src_shared++;
+	}
+	*slot = (unsigned long)frame | MEM_SLOT_SHARED;
+	return 0;
+}
+
+static void count_slot(struct piece *p, u64 slot, int n)
+{
+	if (mem_slot_frame(slot))
+		p->present += n;
+	else if (slot & MEM_SLOT_ZERO)
+		p->zero += n;
+	if (slot & MEM_SLOT_SHARED)
+		p->shared += n;
+}
+
+static u32 clone_slots(struct piece *p, int *err)
+{
+	u64 *dst = p->dst->slots + p->to;
+	u32 done;
+
+	for (done = 0; done < p->nr; done++) {
+		u64 old = dst[done], new;
+
+		*err = share_page(p, p->from + done, &new);
+		if (*err)
+			break;
+		dst[done] = new;
+		count_slot(p, new, 1);
+		if (!old)
+			continue;
+		count_slot(p, old, -1);
+		mem_slot_give_up(p->dst->file->pool, old);
+	}
+	mem_chunk_count(p->src, 0, p->src_shared, 0);
+	mem_chunk_count(p->dst, p->present, p->shared, p->zero);
+	return done;
+}
+
+/* dst is a 2 MiB frame that others use by reference: they are to see the new contents. */
+static void copy_in_place(struct piece *p)
+{
+	u32 i;
+
+	for (i = 0; i < p->nr; i++) {
+		void *to = mem_chunk_data(p->dst, p->to + i);
+
+		if (p->src->huge || (p->src->slots && mem_slot_frame(p->src->slots[p->from + i])))
+			copy_page(to, mem_chunk_data(p->src, p->from + i));
+		else
+			clear_page(to);
+	}
+	p->dst->huge_writable = true;
+}
+
+static u32 clone_pages(struct piece *p, int *err)
+{
+	u32 done = p->nr;
+
+	*err = prepare_dst(p);
+	if (*err)
+		return 0;
+	/* Not before: dissolving dst may have dissolved src as well. */
+	if (p->src->slots)
+		protect_source(p);
+	if (p->dst->huge)
+		copy_in_place(p);
+	else
+		done = clone_slots(p, err);
+	mem_chunk_tidy(p->src);
+	mem_chunk_tidy(p->dst);
+	return done;
+}
+
+/* ---------------------------------------------------------------- one piece -- */
+
+static u32 clone_locked(struct piece *p, int *err)
+{
+	int gone;
+
+	if (p->src && p->src->file->group != p->dst->file->group)
+		*err = -EXDEV;
+	else if (p->dst->first + p->to + p->nr > READ_ONCE(p->dst->file->pages))
+		*err = -ERANGE;
+	if (*err)
+		return 0;
+	if (!p->src || (!p->src->huge && !p->src->slots)) {
+		gone = mem_chunk_give_up(p->dst, p->src, p->to, p->nr);
+		*err = min(gone, 0);
+		return *err ? 0 : p->nr;
+	}
+	if (p->src->huge && p->nr == MEM_HUGE_PAGES && clone_whole(p))
+		return p->nr;
+	return clone_pages(p, err);
+}
+
+static u32 clone_piece(struct piece *p, int *err)
+{
+	struct mem_pool *pool = p->dst->file->pool;
+	u32 done;
+
+	mutex_lock(&pool->pair_lock);
+	if (p->src) {
+		mutex_lock_nest_lock(&p->src->lock, &pool->pair_lock);
+		/* If it cannot be, pages are copied. */
+		if (p->nr < MEM_HUGE_PAGES)
+			mem_huge_dissolve(p->src, NULL);
+	}
+	if (p->dst != p->src)
+		mutex_lock_nest_lock(&p->dst->lock, &pool->pair_lock);
+	done = clone_locked(p, err);
+	if (p->dst != p->src)
+		mutex_unlock(&p->dst->lock);
+	if (p->src)
+		mutex_unlock(&p->src->lock);
+	mutex_unlock(&pool->pair_lock);
+	return done;
+}
+
+u64 mem_file_clone(struct mem_file *src, u64 src_first, struct mem_file *dst, u64 dst_first,
+		   u64 nr, int *err)
+{
+	u64 done = 0;
+
+	*err = src->never_share || dst->never_share ? -EXDEV : 0;
+	while (done < nr && !*err) {
+		u64 from = src_first + done, to = dst_first + done;
+		struct piece p = {
+			.src = mem_chunk_find(src, from), .from = from % MEM_HUGE_PAGES,
+			.dst = mem_chunk_find(dst, to), .to = to % MEM_HUGE_PAGES,
+		};
+
+		p.nr = min_t(u64, nr - done, MEM_HUGE_PAGES - max(p.from, p.to));
+		if (p.src && !p.dst)
+			p.dst = mem_chunk_get(dst, to);
+		if (p.dst)
+			done += clone_piece(&p, err);
+		else if (p.src)
+			*err = -ENOMEM;
+		else
+			done += p.nr;
+		cond_resched();
+	}
+	return done;
+}
