@@ -91,13 +91,14 @@ void mem_chunk_tidy(struct mem_chunk *chunk)
 void mem_chunk_unmap_empty(struct mem_chunk *chunk)
 {
 	struct mem_pool *pool = chunk->file->pool;
+	struct mem_frame *huge_zero = READ_ONCE(pool->huge_zero);
 
 	lockdep_assert_held(&chunk->lock);
 	if (!chunk->zero_mapped)
 		return;
 	pool->host->settle(pool->zero);
-	if (pool->huge_zero)
-		pool->host->settle(pool->huge_zero);
+	if (huge_zero)
+		pool->host->settle(huge_zero);
 	pool->host->unmap(chunk->file, chunk->first, MEM_HUGE_PAGES);
 	chunk->zero_mapped = false;
 }

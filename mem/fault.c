@@ -112,14 +112,16 @@ int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **f
 static struct mem_frame *readable(struct mem_chunk *chunk, u32 i)
 {
 	struct mem_pool *pool = chunk->file->pool;
+	struct mem_frame *huge_zero;
 
 	if (chunk->huge)
 		return chunk->huge + i;
 	if (chunk->slots)
 		return mem_slot_frame(chunk->slots[i]) ?: pool->zero;
 	/* No table of small pages shall be there when the first write comes. */
-	if (pool->huge_zero && READ_ONCE(pool->huge_pages) && !beyond_end(chunk, MEM_HUGE_PAGES - 1))
-		return pool->huge_zero + i;
+	huge_zero = smp_load_acquire(&pool->huge_zero);
+	if (huge_zero && READ_ONCE(pool->huge_pages) && !beyond_end(chunk, MEM_HUGE_PAGES - 1))
+		return huge_zero + i;
 	return pool->zero;
 }
 
@@ -149,8 +151,7 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 	if (unlikely(!chunk))
 		return -ENOMEM;
 	mutex_lock(&chunk->lock);
-	/* Nobody is told of the first write to what is never shared: always writable. */
-	if (write || file->never_share)
+	if (write)
 		err = mem_chunk_make_writable(chunk, i, frame);
 	else if (unlikely(beyond_end(chunk, i)))
 		err = -ERANGE;

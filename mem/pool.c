@@ -45,8 +45,6 @@ int mem_pool_init(struct mem_pool *pool, const struct mem_host_ops *host, u64 ma
 	pool->zero = zero_new(pool, 0);
 	if (!pool->zero)
 		return -ENOMEM;
-	if (huge_pages)
-		pool->huge_zero = zero_new(pool, MEM_HUGE_ORDER);	/* can do without */
 	if (mem_pool_refill(pool))
 		return 0;
 	mem_pool_fini(pool);
@@ -72,7 +70,7 @@ static struct mem_frame *reserve_pop(struct mem_reserve *reserve)
 	lockdep_assert_held(&reserve->lock);
 	if (frame) {
 		reserve->first = (struct mem_frame *)frame->group;
-		reserve->nr--;
+		WRITE_ONCE(reserve->nr, reserve->nr - 1);
 	}
 	return frame;
 }
@@ -85,7 +83,7 @@ static struct mem_frame *reserve_take(struct mem_pool *pool)
 
 	spin_lock(&reserve->lock);
 	frame = reserve_pop(reserve);
-	if (reserve->nr < reserve->target / 4 && !reserve->low) {
+	if (reserve->nr < READ_ONCE(reserve->target) / 4 && !reserve->low) {
 		WRITE_ONCE(reserve->low, true);
 		pool->host->event(pool, MEM_EVENT_RESERVE_LOW);
 	}
@@ -104,12 +102,13 @@ static struct mem_frame *reserve_take(struct mem_pool *pool)
 static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 {
 	struct mem_reserve *reserve = &pool->reserve;
+	u32 target = READ_ONCE(reserve->target);
 	bool more;
 
 	*surplus = NULL;
 	spin_lock(&reserve->lock);
-	more = reserve->nr != reserve->target;
-	if (reserve->nr > reserve->target)
+	more = reserve->nr != target;
+	if (reserve->nr > target)
 		*surplus = reserve_pop(reserve);
 	if (!more && (reserve->low || reserve->gone)) {
 		WRITE_ONCE(reserve->low, false);
@@ -120,11 +119,24 @@ static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 	return more;
 }
 
+/* Once there, it stays. Without it, reading an empty chunk puts small pages in the way of a large mapping. */
+static void add_huge_zero(struct mem_pool *pool)
+{
+	struct mem_frame *frame;
+
+	if (!READ_ONCE(pool->huge_pages) || READ_ONCE(pool->huge_zero))
+		return;
+	frame = zero_new(pool, MEM_HUGE_ORDER);
+	if (frame && cmpxchg(&pool->huge_zero, NULL, frame))
+		pool->host->free(pool, frame, MEM_HUGE_ORDER);
+}
+
 bool mem_pool_refill(struct mem_pool *pool)
 {
 	struct mem_reserve *reserve = &pool->reserve;
 	struct mem_frame *frame;
 
+	add_huge_zero(pool);
 	while (refill_step(pool, &frame)) {
 		u64 max = READ_ONCE(pool->max_pages);
 
@@ -148,16 +160,24 @@ bool mem_pool_refill(struct mem_pool *pool)
 
 /* ----------------------------------------------------------------- frames -- */
 
-/* The room of the reserve is kept free even while some of it is in use. */
+/*
+ * The room of the reserve is kept free even while some of it is in use. Never over the limit, not even for a
+ * moment: a try for 2 MiB shall not make somebody's 4 KiB fail.
+ */
 static bool charge(struct mem_pool *pool, u64 nr)
 {
-	u64 max = READ_ONCE(pool->max_pages);
-	u64 pages = atomic64_add_return(nr, &pool->pages);
+	u64 max = READ_ONCE(pool->max_pages), pages;
 
-	if (likely(!max || pages + READ_ONCE(pool->reserve.target) <= max))
+	if (likely(!max)) {
+		atomic64_add(nr, &pool->pages);
 		return true;
-	atomic64_sub(nr, &pool->pages);
-	return false;
+	}
+	do {
+		pages = atomic64_read(&pool->pages);
+		if (pages + nr + READ_ONCE(pool->reserve.target) > max)
+			return false;
+	} while ((u64)atomic64_cmpxchg(&pool->pages, pages, pages + nr) != pages);
+	return true;
 }
 
 static int frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame **frame)
