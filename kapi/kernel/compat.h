@@ -10,6 +10,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -123,6 +124,66 @@ static __always_inline void compat_rcu_note_guest(void)
 	rcu_virt_note_context_switch();
 #else
 	rcu_virt_note_context_switch(smp_processor_id());
+#endif
+}
+
+/* ---- filesystems ---- */
+
+/* Inode operations are given an idmap, until 6.2 its user namespace. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+typedef struct mnt_idmap compat_idmap;
+#define COMPAT_NOP_IDMAP	(&nop_mnt_idmap)
+#else
+typedef struct user_namespace compat_idmap;
+#define COMPAT_NOP_IDMAP	(&init_user_ns)
+#endif
+
+static inline void compat_generic_fillattr(compat_idmap *idmap, u32 request_mask,
+					   struct inode *inode, struct kstat *stat)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+	generic_fillattr(idmap, request_mask, inode, stat);
+#else
+	generic_fillattr(idmap, inode, stat);
+#endif
+}
+
+/* A new inode: all times are now. */
+static inline void compat_inode_init_times(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	simple_inode_init_ts(inode);
+#else
+	inode->i_atime = inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
+/* Its content changed: mtime and ctime are now. */
+static inline void compat_inode_touch(struct inode *inode)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	inode_set_mtime_to_ts(inode, inode_set_ctime_current(inode));
+#else
+	inode->i_mtime = inode->i_ctime = current_time(inode);
+#endif
+}
+
+/* splice_read by way of read_iter, 6.5 and later; before, the generic one did that. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
+#define compat_splice_read	copy_splice_read
+#else
+#define compat_splice_read	generic_file_splice_read
+#endif
+
+/* ---- faults ---- */
+
+/* Drops what handle_mm_fault() was called with; the area may be gone then. */
+static inline void compat_release_fault_lock(struct vm_fault *vmf)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	release_fault_lock(vmf);
+#else
+	mmap_read_unlock(vmf->vma->vm_mm);
 #endif
 }
 

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mappings and their faults.
+ *
+ *   read,  or write to MAP_PRIVATE       write to MAP_SHARED
+ *     fault ─ mem_file_fault(read)         fault ─ mem_file_fault(write)
+ *       page, locked                         page, locked; the kernel unlocks it ...
+ *       mapped read-only, or copied          page_mkwrite ─ mem_file_mkwrite()
+ *       unlocked                               page, locked, if it is still the one
+ *                                              mapped writable, unlocked
+ *
+ * The pages are ordinary ones for the kernel, counted in and out of page tables, so that
+ * get_user_pages(), mlock(), fork() and accounting work as for any file. They have no
+ * page->mapping: reclaim, migration and writeback leave them alone. For a compound page the
+ * kernel installs a whole PMD where the area is congruent with the file, under the same page lock.
+ * (A PMD is only right if the chunk is one 2 MiB frame: mem/ never puts part of one into a slot.)
+ *
+ * A file that shares nothing need not notice writes. Its areas have no page_mkwrite, so
+ * that the kernel allows long-term pins. They then are writable by mprotect(), without a fault, as
+ * soon as they are mapped: every page is fetched for writing from the start.
+ *
+ * No frame, since memory or the reserve is gone: the fault waits, with mmap_lock dropped if the
+ * caller allows that, and then tries again; after two waits in vain the process gets SIGBUS.
+ */
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include "fs/fs.h"
+
+static const struct vm_operations_struct exclusive_vm_ops;
+
+void pfs_frames_arrived(struct pfs_mount *m)
+{
+	atomic_inc(&m->frames_seq);
+	wake_up_all(&m->frames_wait);
+}
+
+/*
+ * Waits for frames that came after @seq was read. Returns 0 with the locks still held: try again;
+ * or what the fault returns.
+ */
+static vm_fault_t wait_for_frames(struct vm_fault *vmf, struct pfs_mount *m, int seq)
+{
+	long timeout = msecs_to_jiffies(READ_ONCE(m->wait_ms));
+	struct file *file = vmf->vma->vm_file;
+
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	pfs_scand_wake(m);
+	if (!fault_flag_allow_retry_first(vmf->flags)) {
+		timeout = wait_event_killable_timeout(m->frames_wait,
+						      atomic_read(&m->frames_seq) != seq, timeout);
+		return timeout > 0 ? 0 : VM_FAULT_SIGBUS;
+	}
+	get_file(file);		/* without the lock the area may go, and the mount with it */
+	compat_release_fault_lock(vmf);
+	wait_event_killable_timeout(m->frames_wait, atomic_read(&m->frames_seq) != seq, timeout);
+	fput(file);
+	return VM_FAULT_RETRY;
+}
+
+/* Must the page be fetched so that it may be written from now on, without further notice? */
+static bool for_writing(struct vm_fault *vmf)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return false;
+	return (vmf->flags & FAULT_FLAG_WRITE) ||
+	       (vma->vm_ops == &exclusive_vm_ops && (vma->vm_flags & VM_MAYWRITE));
+}
+
+/* A page is never mapped so often that its counts could overflow: the zero frame could be. */
+static bool mapped_too_often(struct page *page)
+{
+	return page_count(page) > INT_MAX / 2;
+}
+
+/* The kernel would look for the mapping of a poisoned page, which has none. */
+static vm_fault_t give_out(struct vm_fault *vmf, struct page *page)
+{
+	bool poisoned = PageHWPoison(page);
+
+	if (unlikely(poisoned || mapped_too_often(page))) {
+		unlock_page(page);
+		put_page(page);
+		return poisoned ? VM_FAULT_HWPOISON : VM_FAULT_SIGBUS;
+	}
+	vmf->page = page;
+	return VM_FAULT_LOCKED;
+}
+
+static vm_fault_t fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct pfs_mount *m = pfs_mount(inode->i_sb);
+	struct mem_frame *frame;
+
+	for (;;) {
+		int seq = atomic_read(&m->frames_seq);
+		vm_fault_t wait;
+		int ret;
+
+		if (vmf->pgoff >= pfs_pages(i_size_read(inode)))
+			return VM_FAULT_SIGBUS;
+		ret = mem_file_fault(&pfs_inode(inode)->mem, vmf->pgoff, for_writing(vmf), &frame);
+		if (!ret)
+			return give_out(vmf, (struct page *)frame);
+		if (ret != -EBUSY && ret != -ENOMEM)
+			return VM_FAULT_SIGBUS;
+		wait = wait_for_frames(vmf, m, seq);
+		if (wait)
+			return wait;
+	}
+}
+
+/*
+ * A write to a page that is mapped read-only, or is about to be mapped. What cannot be had here is
+ * waited for in fault(), which can drop the locks: so the page is unmapped and faults again.
+ */
+static vm_fault_t page_mkwrite(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct mem_frame *frame = (struct mem_frame *)vmf->page;
+
+	file_update_time(vmf->vma->vm_file);
+	switch (mem_file_mkwrite(&pfs_inode(inode)->mem, vmf->pgoff, frame)) {
+	case 0:
+		return VM_FAULT_LOCKED;
+	case -EBUSY:
+	case -ENOMEM:
+		unmap_mapping_pages(inode->i_mapping, vmf->pgoff, 1, false);
+		fallthrough;
+	case -EAGAIN:
+		return VM_FAULT_NOPAGE;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+static const struct vm_operations_struct shareable_vm_ops = {
+	.fault = fault,
+	.page_mkwrite = page_mkwrite,
+};
+
+static const struct vm_operations_struct exclusive_vm_ops = {
+	.fault = fault,
+};
+
+int pfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	file_accessed(file);
+	vma->vm_ops = READ_ONCE(pfs_inode(file_inode(file))->mem.never_share) ?
+		      &exclusive_vm_ops : &shareable_vm_ops;
+	return 0;
+}
