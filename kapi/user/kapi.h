@@ -143,9 +143,15 @@ kapi_unaligned_(le64, u64)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 #define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define smp_store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
+#ifdef __SANITIZE_THREAD__	/* the thread sanitizer has no fences */
+static inline void smp_mb(void) { int x = 0; __atomic_exchange_n(&x, 1, __ATOMIC_SEQ_CST); }
+#define smp_rmb()		smp_mb()
+#define smp_wmb()		smp_mb()
+#else
 #define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
 #define smp_rmb()		__atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
+#endif
 #define cpu_relax()		__builtin_ia32_pause()
 #define xchg(p, v)		__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
 #define cmpxchg(p, o, n) ({						\
