@@ -104,6 +104,7 @@ static int cut(struct mem_file *file, u64 pages)
 	ring = mem_ring_lock(chunk);
 	err = mem_chunk_give_up(chunk, NULL, first, MEM_HUGE_PAGES - first);
 	mem_ring_unlock(chunk, ring);
+	mem_chunk_unmap_empty(chunk);	/* holes beyond the end too */
 	if (err >= 0)
 		WRITE_ONCE(file->pages, pages);
 	mutex_unlock(&chunk->lock);
@@ -157,6 +158,7 @@ int mem_file_resize(struct mem_file *file, u64 pages)
 		ring = mem_ring_lock(chunk);
 		mem_chunk_give_up(chunk, NULL, 0, MEM_HUGE_PAGES);	/* whole: cannot fail */
 		mem_ring_unlock(chunk, ring);
+		mem_chunk_unmap_empty(chunk);
 		mutex_unlock(&chunk->lock);
 		cond_resched();
 	}
