@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The machine of mem_machine.h: pins, the public calls beside their model. */
+#include <stdio.h>
+
+#include "kapi_test.h"
+#include "tests/model/mem_machine.h"
+
+static u64 *word(struct mm_file *f, u64 index, unsigned int offset)
+{
+	return (u64 *)(f->bytes + index * PAGE_SIZE + offset);
+}
+
+static void op_begin(struct mm *m, int file)
+{
+	mm_file_get(m, file);
+	m->nr_raced = 0;
+	m->may_fail = false;
+}
+
+static void op_end(struct mm *m, int file)
+{
+	mm_file_put(m, file);
+	m->nr_raced = 0;
+}
+
+/* ------------------------------------------------------------- whole pages -- */
+
+static void set_page(struct mm_file *f, u64 index, const void *data)
+{
+	memcpy(word(f, index, 0), data, PAGE_SIZE);
+	f->full[index] = true;
+}
+
+static void zero_page(struct mm_file *f, u64 index)
+{
+	if (f->full[index])
+		memset(word(f, index, 0), 0, PAGE_SIZE);
+	f->full[index] = false;
+}
+
+static void forget_pin(struct mm *m, struct mm_pin *p)
+{
+	struct mem_frame *there = NULL;
+	unsigned long refs;
+	bool huge;
+
+	if (mem_file_page(&m->file[p->file].file, p->index, &huge, &refs, &there) >= MEM_PAGE_PRIVATE &&
+	    there == p->frame)
+		return;		/* changed in place, as it was pinned: still the file's */
+	p->valid = false;
+	if (mf_info(p->frame)->owned)
+		mm_pin_drop(m, p - m->pin);	/* part of a 2 MiB frame that was kept */
+}
+
+/* Write pins lose their page: what comes by them is seen in the file no more. */
+static void forget_pins(struct mm *m, int file, u64 first, u64 nr)
+{
+	int i;
+
+	for (i = 0; i < MM_PINS; i++)
+		if (m->pin[i].live && m->pin[i].file == file && m->pin[i].index >= first &&
+		    m->pin[i].index < first + nr && m->pin[i].valid)
+			forget_pin(m, &m->pin[i]);
+}
+
+/* Then part of a 2 MiB frame may be emptied where it is, and stay. */
+static bool may_stay(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	if (!m->config.huge || m->short_of_memory || m->may_fail || kapi_failed())
+		return m->config.huge;
+	for (i = 0; i < MM_PINS; i++)
+		if (m->pin[i].live && m->pin[i].file == file && m->pin[i].index / 512 == index / 512)
+			return true;
+	return false;
+}
+
+/* A page reads as the model says; 1 bit off is reported. Gives its contents, or NULL for zeros. */
+static void *look(struct mm *m, int file, u64 index, int *error)
+{
+	struct mem_frame *frame = NULL;
+	void *data;
+
+	*error = mem_file_pin(&m->file[file].file, index, false, &frame);
+	if (*error || !frame)
+		return NULL;
+	data = mf_data(frame);
+	mf_put(frame);		/* nobody else runs before it is used */
+	return data;
+}
+
+static bool is_zero(const u8 *p)
+{
+	return !p[0] && !memcmp(p, p + 1, PAGE_SIZE - 1);
+}
+
+static bool is_as_model(struct mm_file *f, u64 index, const void *data)
+{
+	if (!data)
+		return !f->full[index] || is_zero((u8 *)word(f, index, 0));
+	return f->full[index] ? !memcmp(data, word(f, index, 0), PAGE_SIZE) : is_zero(data);
+}
+
+void mm_check_bytes(struct mm *m, int file)
+{
+	struct mm_file *f = &m->file[file];
+	bool quiet = m->quiet;
+	void *data;
+	u64 i;
+	int r;
+
+	m->quiet = true;
+	for (i = 0; i < f->file.pages; i++) {
+		data = look(m, file, i, &r);
+		if (r)
+			mm_violation(m, "a page cannot be looked at", file, i);
+		else if (!is_as_model(f, i, data))
+			mm_violation(m, "a page contains something else than was written", file, i);
+	}
+	m->quiet = quiet;
+}
+
+/* --------------------------------------------------------------------- pins -- */
+
+void mm_pin(struct mm *m, int pin, int file, u64 index, bool write)
+{
+	struct mm_pin p = { .live = true, .write = write, .valid = write, .file = file, .index = index };
+	bool beyond = index >= m->file[file].file.pages;
+	int r;
+
+	mm_pin_drop(m, pin);
+	op_begin(m, file);
+	r = mem_file_pin(&m->file[file].file, index, write, &p.frame);
+	if (beyond != (r == -ERANGE) || (r && !beyond && !mm_is_refusal(m, r)))
+		mm_violation(m, "a pin fails, or does not", file, index);
+	if (!r && write) {
+		mm_not_hole(m, file, index, 1);
+		if (!p.frame)
+			mm_violation(m, "a pin for writing has no frame", file, index);
+	}
+	if (!r && p.frame)
+		m->pin[pin] = p;
+	op_end(m, file);
+}
+
+void mm_pin_mapped(struct mm *m, int pin, int vma, u64 index, bool write)
+{
+	struct mm_vma *v = &m->vma[vma];
+	u32 entry;
+
+	mm_pin_drop(m, pin);
+	if (write ? mm_write(m, vma, index, 0, 42) : mm_read(m, vma, index, 0))
+		return;
+	entry = v->pmd[index / 512] ? v->pmd[index / 512] + index % 512 : v->pte[index];
+	m->pin[pin] = (struct mm_pin){
+		.live = true, .write = write, .valid = write, .file = v->file, .index = index,
+		.frame = mf_at((entry & ~MM_PTE_WRITE) - 1),
+	};
+	mf_get(m->pin[pin].frame);
+}
+
+/* By a pin that is not valid any more one may write too: nobody must notice. */
+void mm_pin_use(struct mm *m, int pin, unsigned int offset, u64 value)
+{
+	struct mm_pin *p = &m->pin[pin];
+	struct mm_file *f = &m->file[p->file];
+	u64 *at;
+
+	if (!p->live || !p->write || m->nr_raced == MM_RACED)
+		return;
+	at = (u64 *)((u8 *)mf_data(p->frame) + offset);
+	if (p->valid) {
+		if (memcmp(mf_data(p->frame), word(f, p->index, 0), PAGE_SIZE))
+			mm_violation(m, "who pinned a page sees something else than it contains",
+				     p->file, p->index);
+		m->raced[m->nr_raced++] = (struct mm_raced){
+			p->file, p->index, *word(f, p->index, offset), value, offset };
+		*word(f, p->index, offset) = value;
+		f->full[p->index] = true;
+	}
+	*at = value;
+	m->writes++;
+}
+
+void mm_pin_drop(struct mm *m, int pin)
+{
+	struct mm_pin *p = &m->pin[pin];
+
+	if (p->live)
+		mf_put(p->frame);
+	p->live = p->valid = false;
+}
+
+void mm_pread(struct mm *m, int file, u64 index)
+{
+	void *data;
+	int r;
+
+	op_begin(m, file);
+	if (index < m->file[file].file.pages) {
+		data = look(m, file, index, &r);
+		if (r)
+			mm_violation(m, "read() fails", file, index);
+		else if (!is_as_model(&m->file[file], index, data))
+			mm_violation(m, "read() gives something else than was written", file, index);
+	}
+	op_end(m, file);
+}
+
+int mm_pwrite(struct mm *m, int file, u64 index, u64 fill)
+{
+	struct mm_file *f = &m->file[file];
+	bool beyond = index >= f->file.pages;
+	struct mem_frame *frame;
+	u64 *data;
+	int r, i;
+
+	op_begin(m, file);
+	r = mem_file_pin(&f->file, index, true, &frame);
+	if (beyond != (r == -ERANGE) || (r && !beyond && !mm_is_refusal(m, r)))
+		mm_violation(m, "write() fails, or does not", file, index);
+	if (!r) {
+		mm_not_hole(m, file, index, 1);
+		data = mf_data(frame);
+		for (i = 0; i < 512; i++)
+			data[i] = fill;
+		set_page(f, index, data);
+		mf_put(frame);
+	}
+	op_end(m, file);
+	return r;
+}
+
+/* -------------------------------------------------------------------- calls -- */
+
+/* It is not known what they are good for now. */
+static void drop_pins(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	for (i = 0; i < MM_PINS; i++)
+		if (m->pin[i].file == file && m->pin[i].index == index)
+			mm_pin_drop(m, i);
+}
+
+/* After an operation that failed half way: each page is as it was or empty. */
+static void adopt_punched(struct mm *m, int file, u64 first, u64 nr)
+{
+	struct mm_file *f = &m->file[file];
+	void *data;
+	u64 i;
+	int r;
+
+	for (i = first; i < first + nr; i++) {
+		data = look(m, file, i, &r);
+		if (!r && (!data || is_zero(data))) {
+			zero_page(f, i);
+			drop_pins(m, file, i);
+		} else if (r || !is_as_model(f, i, data)) {
+			mm_violation(m, "a page is neither punched nor as it was", file, i);
+		}
+	}
+}
+
+/* The pages are holes now. */
+static void now_holes(struct mm *m, int file, u64 first, u64 nr)
+{
+	struct mm_file *f = &m->file[file];
+	u64 i;
+
+	for (i = first; i < first + nr; i++) {
+		zero_page(f, i);
+		f->hole[i] = !may_stay(m, file, i);
+	}
+	forget_pins(m, file, first, nr);
+}
+
+void mm_punch(struct mm *m, int file, u64 first, u64 nr)
+{
+	struct mm_file *f = &m->file[file];
+	int r;
+
+	op_begin(m, file);
+	r = mem_file_punch(&f->file, first, nr);
+	nr = first < f->file.pages ? min_t(u64, nr, f->file.pages - first) : 0;
+	if (r) {
+		if (!m->config.huge || !mm_is_refusal(m, r))
+			mm_violation(m, "punching fails", file, first);
+		adopt_punched(m, file, first, nr);
+	} else {
+		now_holes(m, file, first, nr);
+	}
+	op_end(m, file);
+}
+
+void mm_allocate(struct mm *m, int file, u64 first, u64 nr)
+{
+	struct mm_file *f = &m->file[file];
+	bool beyond = first + nr > f->file.pages, huge;
+	struct mem_frame *frame;
+	unsigned long refs;
+	u64 i;
+	int r;
+
+	op_begin(m, file);
+	mm_not_hole(m, file, first, min_t(u64, nr, MM_PAGES - first));
+	r = mem_file_allocate(&f->file, first, nr);
+	if ((r == -ERANGE && !beyond) || (r && r != -ERANGE && !mm_is_refusal(m, r)))
+		mm_violation(m, "allocating fails", file, first);
+	for (i = first; !r && i < first + nr && i < f->file.pages; i++)
+		if (mem_file_page(&f->file, i, &huge, &refs, &frame) == MEM_PAGE_HOLE)
+			mm_violation(m, "what was allocated is a hole", file, i);
+	op_end(m, file);
+}
+
+void mm_resize(struct mm *m, int file, u64 pages)
+{
+	struct mm_file *f = &m->file[file];
+	u64 old = f->file.pages;
+	int r;
+
+	op_begin(m, file);
+	r = mem_file_resize(&f->file, pages);
+	if (r && (pages > old || !m->config.huge || !mm_is_refusal(m, r)))
+		mm_violation(m, "a new size is refused", file, pages);
+	if (r)
+		pages = old;	/* and nothing has changed */
+	if (f->file.pages != pages)
+		mm_violation(m, "the size is not what was asked for", file, pages);
+	if (pages < old)
+		now_holes(m, file, pages, old - pages);
+	op_end(m, file);
+}
+
+/* Was the page written while the operation ran? */
+static bool is_raced(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	for (i = 0; i < m->nr_raced; i++)
+		if (m->raced[i].file == file && m->raced[i].index == index)
+			return true;
+	return false;
+}
+
+/* Any value the word had since the operation began. */
+static bool was_ever(struct mm *m, int file, u64 index, unsigned int offset, u64 value)
+{
+	bool ever = *word(&m->file[file], index, offset) == value;
+	int i;
+
+	for (i = 0; i < m->nr_raced && !ever; i++)
+		ever = m->raced[i].file == file && m->raced[i].index == index &&
+		       m->raced[i].offset == offset &&
+		       (m->raced[i].old == value || m->raced[i].new == value);
+	return ever;
+}
+
+/* The copy of a page that was written meanwhile: each word as it was at some moment. */
+static void adopt_copy(struct mm *m, int src, u64 from, int dst, u64 to)
+{
+	static const u64 zeros[512];
+	const u64 *data;
+	int r, i;
+
+	data = look(m, dst, to, &r);
+	if (r)
+		mm_violation(m, "a cloned page cannot be looked at", dst, to);
+	if (!data)
+		data = zeros;
+	for (i = 0; i < 512; i++)
+		if (!was_ever(m, src, from, i * 8, data[i]))
+			mm_violation(m, "a clone has what was never written", dst, to);
+	set_page(&m->file[dst], to, data);
+}
+
+static void model_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr)
+{
+	struct mm_file *s = &m->file[src], *d = &m->file[dst];
+	u64 i;
+
+	forget_pins(m, dst, dst_first, nr);
+	for (i = 0; i < nr; i++) {
+		if (is_raced(m, src, src_first + i))
+			adopt_copy(m, src, src_first + i, dst, dst_first + i);
+		else if (s->full[src_first + i])
+			set_page(d, dst_first + i, word(s, src_first + i, 0));
+		else
+			zero_page(d, dst_first + i);
+	}
+	for (i = 0; i < nr && !m->config.huge; i++)
+		d->hole[dst_first + i] = s->hole[src_first + i];
+	if (m->config.huge)
+		mm_not_hole(m, dst, dst_first, nr);
+}
+
+void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr)
+{
+	int err = 0;
+	u64 done;
+
+	op_begin(m, src);
+	mm_file_get(m, dst);
+	done = mem_file_clone(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr, &err);
+	if (done > nr || (done < nr) != (err != 0) || (err && !mm_is_refusal(m, err)))
+		mm_violation(m, "a clone fails, or does not", dst, dst_first + done);
+	model_clone(m, src, src_first, dst, dst_first, min_t(u64, done, nr));
+	mm_file_put(m, dst);
+	op_end(m, src);
+}
+
+static bool is_equal(struct mm *m, int src, u64 from, int dst, u64 to)
+{
+	struct mm_file *s = &m->file[src], *d = &m->file[dst];
+
+	return (!s->full[from] && !d->full[to]) ||
+	       !memcmp(word(s, from, 0), word(d, to, 0), PAGE_SIZE);
+}
+
+/* Nobody wrote: pages that are not zero have the same frames now. */
+static void check_shared(struct mm *m, int src, u64 from, int dst, u64 to)
+{
+	struct mem_frame *a = NULL, *b = NULL;
+	unsigned long refs;
+	bool huge;
+
+	if (is_zero((u8 *)word(&m->file[src], from, 0)))
+		return;
+	mem_file_page(&m->file[src].file, from, &huge, &refs, &a);
+	mem_file_page(&m->file[dst].file, to, &huge, &refs, &b);
+	if (a != b)
+		mm_violation(m, "deduplicated pages have different frames", dst, to);
+}
+
+void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr)
+{
+	bool equal = true, pins = false;
+	u64 i;
+	int r;
+
+	op_begin(m, src);
+	mm_file_get(m, dst);
+	for (i = 0; i < MM_PINS; i++)
+		pins |= m->pin[i].live;
+	r = mem_file_dedupe(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr);
+	for (i = 0; i < nr && equal; i++)
+		equal = is_equal(m, src, src_first + i, dst, dst_first + i);
+	if (r && r != -EBADE && !(r == -EBUSY && pins) && !mm_is_refusal(m, r))
+		mm_violation(m, "deduplication fails", dst, dst_first);
+	if (!m->nr_raced && (r == -EBADE || !r) && equal != !r)
+		mm_violation(m, "deduplication takes equal for different or the reverse", dst, dst_first + i);
+	for (i = 0; i < nr && !r && !m->nr_raced; i++)
+		check_shared(m, src, src_first + i, dst, dst_first + i);
+	mm_file_put(m, dst);
+	op_end(m, src);
+}
