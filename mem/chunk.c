@@ -115,70 +115,75 @@ void mem_chunk_unmap_huge(struct mem_chunk *chunk)
 	chunk->huge_mapped = false;
 }
 
-/* A stretch of slots that have been settled and are to be unmapped in one go. */
+/* A stretch of slots that have been settled and are to be unmapped in one go; none if end is 0. */
 struct run {
-	u32 first, end;		/* none if end is 0 */
+	struct mem_chunk *chunk;
+	struct mem_pool *pool;
+	u32 first, end;
 	bool zero;		/* the zero frame is to be settled first */
 };
 
-static void run_add(struct mem_chunk *chunk, struct run *run, u32 i)
+static __always_inline void run_add(struct run *run, u64 *slots, u32 i)
 {
-	struct mem_frame *frame = mem_slot_frame(chunk->slots[i]);
+	struct mem_frame *frame = mem_slot_frame(slots[i]);
 
-	if (frame)
-		chunk->file->pool->host->settle(frame);
+	slots[i] &= ~MEM_SLOT_MAPPED;
+	if (likely(frame))
+		run->pool->host->settle(frame);
 	else
 		run->zero = true;
-	chunk->slots[i] &= ~MEM_SLOT_MAPPED;
 	if (!run->end)
 		run->first = i;
 	run->end = i + 1;
 }
 
-static void run_end(struct mem_chunk *chunk, struct run *run)
+static void run_end(struct run *run)
 {
-	struct mem_pool *pool = chunk->file->pool;
-
 	if (!run->end)
 		return;
 	if (run->zero)
-		pool->host->settle(pool->zero);
-	pool->host->unmap(chunk->file, chunk->first + run->first, run->end - run->first);
+		run->pool->host->settle(run->pool->zero);
+	run->pool->host->unmap(run->chunk->file, run->chunk->first + run->first,
+			       run->end - run->first);
 	run->end = 0;
 	run->zero = false;
 }
 
 void mem_chunk_unmap(struct mem_chunk *chunk, u32 first, u32 nr)
 {
-	struct run run = { 0 };
+	struct run run = { .chunk = chunk, .pool = chunk->file->pool };
+	u64 *slots = chunk->slots;
 	u32 i;
 
 	lockdep_assert_held(&chunk->lock);
 	for (i = first; i < first + nr; i++)
-		if (chunk->slots[i] & MEM_SLOT_MAPPED)
-			run_add(chunk, &run, i);
-	run_end(chunk, &run);
+		if (slots[i] & MEM_SLOT_MAPPED)
+			run_add(&run, slots, i);
+	run_end(&run);
 }
 
 /* A run goes on over pages that nobody has mapped, and ends at a mapped one outside the set. */
 static void unmap_set(struct mem_chunk *chunk, const struct mem_pages *set)
 {
-	struct run run = { 0 };
-	u32 i;
+	struct run run = { .chunk = chunk, .pool = chunk->file->pool };
+	u64 *slots = chunk->slots;
+	u32 word, i;
 
-	for (i = 0; i < MEM_HUGE_PAGES; i++) {
-		if (i % BITS_PER_LONG == 0 && !run.end && !set->bits[i / BITS_PER_LONG]) {
-			i += BITS_PER_LONG - 1;
+	for (word = 0; word < ARRAY_SIZE(set->bits); word++) {
+		unsigned long bits = set->bits[word];
+
+		if (!bits && !run.end)
 			continue;
+		for (i = word * BITS_PER_LONG; i < (word + 1) * BITS_PER_LONG; i++, bits >>= 1) {
+			if (!(slots[i] & MEM_SLOT_MAPPED))
+				continue;
+			if (bits & 1)
+				run_add(&run, slots, i);
+			else
+				run_end(&run);
 		}
-		if (!(chunk->slots[i] & MEM_SLOT_MAPPED))
-			continue;
-		if (mem_pages_has(set, i))
-			run_add(chunk, &run, i);
-		else
-			run_end(chunk, &run);
 	}
-	run_end(chunk, &run);
+	run_end(&run);
 }
 
 /* ------------------------------------------------------------- protecting -- */
@@ -211,19 +216,20 @@ static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
 
 	unmap_set(chunk, set);
 	for (word = 0; word < ARRAY_SIZE(set->bits); word++) {
+		u64 *slots = chunk->slots + word * BITS_PER_LONG;
 		unsigned long left = set->bits[word];
 
 		for (; left; left &= left - 1) {
-			u32 i = word * BITS_PER_LONG + __ffs(left);
-			u64 slot = chunk->slots[i];
+			u32 i = __ffs(left);
+			u64 slot = slots[i];
 
 			if (!mem_slot_frame(slot)) {
-				mem_pages_del(set, i);
+				set->bits[word] &= ~BIT(i);
 			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(mem_slot_frame(slot))) {
-				mem_pages_del(set, i);
+				set->bits[word] &= ~BIT(i);
 				pinned++;
 			} else {
-				chunk->slots[i] = slot & ~MEM_SLOT_WRITABLE;
+				slots[i] = slot & ~MEM_SLOT_WRITABLE;
 			}
 		}
 	}

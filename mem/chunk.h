@@ -157,7 +157,13 @@ static inline bool mem_frame_tryget(struct mem_frame *frame)
 void mem_frame_put(struct mem_pool *pool, struct mem_frame *frame);
 
 /* A private 4 KiB frame becomes one with @refs references, found by nobody yet. */
-void mem_frame_share(struct mem_frame *frame, struct mem_group *group, long refs);
+static inline void mem_frame_share(struct mem_frame *frame, struct mem_group *group, long refs)
+{
+	frame->group = group;
+	frame->hash = 0;
+	atomic_long_set(&frame->refs, refs);
+}
+
 /* True: the caller's reference was the only one, and the frame is private now. */
 bool mem_frame_unshare(struct mem_frame *frame);
 

@@ -106,60 +106,72 @@ static int copy_frame(struct mem_chunk *src, u32 i, struct mem_frame **frame)
 	return err;
 }
 
-/* What dst's slot is to be for page @i of src. */
-static int share_page(struct piece *p, u32 i, u64 *slot)
+/* What dst's slot is to be for a page of src with an unchanging frame: another reference to it. */
+static __always_inline u64 share_page(struct piece *p, u64 *slot)
 {
-	u64 old = p->src->huge ? MEM_SLOT_WRITABLE : p->src->slots[i];
-	struct mem_frame *frame = mem_slot_frame(old);
-	int err;
+	struct mem_frame *frame = mem_slot_frame(*slot);
 
-	if (unlikely(old & MEM_SLOT_WRITABLE)) {
-		err = copy_frame(p->src, i, &frame);
-		*slot = (unsigned long)frame | MEM_SLOT_WRITABLE;
-		return err;
-	}
-	if (!frame) {
-		*slot = old & MEM_SLOT_ZERO;
-		return 0;
-	}
-	if (old & MEM_SLOT_SHARED) {
+	if (*slot & MEM_SLOT_SHARED) {
 		atomic_long_inc(&frame->refs);
 	} else {
 		mem_frame_share(frame, p->src->file->group, 2);
-		p->src->slots[i] = old | MEM_SLOT_SHARED;
+		*slot |= MEM_SLOT_SHARED;
 		p->src_shared++;
 	}
-	*slot = (unsigned long)frame | MEM_SLOT_SHARED;
+	p->present++;
+	p->shared++;
+	return (unsigned long)frame | MEM_SLOT_SHARED;
+}
+
+/* The same for a page without a frame, or one that has to be copied. */
+static int other_page(struct piece *p, u32 i, u64 *new)
+{
+	u64 slot = p->src->huge ? MEM_SLOT_WRITABLE : p->src->slots[i];
+	struct mem_frame *frame;
+	int err;
+
+	if (slot & MEM_SLOT_WRITABLE) {
+		err = copy_frame(p->src, i, &frame);
+		if (err)
+			return err;
+		*new = (unsigned long)frame | MEM_SLOT_WRITABLE;
+		p->present++;
+		return 0;
+	}
+	*new = slot & MEM_SLOT_ZERO;
+	p->zero += !!*new;
 	return 0;
 }
 
-static void count_slot(struct piece *p, u64 slot, int n)
+static void give_up_old(struct piece *p, u64 slot)
 {
 	if (mem_slot_frame(slot))
-		p->present += n;
+		p->present--;
 	else if (slot & MEM_SLOT_ZERO)
-		p->zero += n;
+		p->zero--;
 	if (slot & MEM_SLOT_SHARED)
-		p->shared += n;
+		p->shared--;
+	mem_slot_give_up(p->dst->file->pool, slot);
 }
 
 static u32 clone_slots(struct piece *p, int *err)
 {
-	u64 *dst = p->dst->slots + p->to;
+	u64 *src = p->src->huge ? NULL : p->src->slots + p->from, *dst = p->dst->slots + p->to;
 	u32 done;
 
 	for (done = 0; done < p->nr; done++) {
 		u64 old = dst[done], new;
 
-		*err = share_page(p, p->from + done, &new);
-		if (*err)
-			break;
+		if (likely(src && mem_slot_frame(src[done]) && !(src[done] & MEM_SLOT_WRITABLE))) {
+			new = share_page(p, &src[done]);
+		} else {
+			*err = other_page(p, p->from + done, &new);
+			if (*err)
+				break;
+		}
 		dst[done] = new;
-		count_slot(p, new, 1);
-		if (!old)
-			continue;
-		count_slot(p, old, -1);
-		mem_slot_give_up(p->dst->file->pool, old);
+		if (unlikely(old))
+			give_up_old(p, old);
 	}
 	mem_chunk_count(p->src, 0, p->src_shared, 0);
 	mem_chunk_count(p->dst, p->present, p->shared, p->zero);

@@ -27,13 +27,6 @@ static void forget(struct mem_frame *frame)
 	frame->group = NULL;
 }
 
-void mem_frame_share(struct mem_frame *frame, struct mem_group *group, long refs)
-{
-	frame->group = group;
-	frame->hash = 0;
-	atomic_long_set(&frame->refs, refs);
-}
-
 bool mem_frame_unshare(struct mem_frame *frame)
 {
 	if (atomic_long_read(&frame->refs) != 1 || atomic_long_cmpxchg(&frame->refs, 1, 0) != 1)
