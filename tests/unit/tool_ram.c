@@ -179,6 +179,8 @@ static void test_copy(void **state)
 	memset(data + (3 << 20), 7, 4096 * 5 + 100);
 	assert_int_equal(write(from, data, COPY_BYTES), COPY_BYTES);
 	assert_int_equal(ftruncate(from, COPY_BYTES + 4096), 0);
+	assert_true(ram_can_clone(to, from) <= 0);
+	assert_int_equal(lseek(to, 0, SEEK_END), 0);
 	assert_int_equal(ram_copy(to, from, &cloned), 0);
 	assert_int_equal(fstat(to, &st), 0);
 	assert_int_equal(st.st_size, COPY_BYTES + 4096);

@@ -116,6 +116,15 @@ int ram_clone(int to, int from)
 	return ioctl(to, FICLONE, from) ? -errno : 0;
 }
 
+int ram_can_clone(int to, int from)
+{
+	struct file_clone_range one = { .src_fd = from, .src_length = BLOCK_BYTES };
+
+	if (ioctl(to, FICLONERANGE, &one))
+		return -errno;
+	return ftruncate(to, 0) ? -errno : 0;
+}
+
 /* ---- copying ---- */
 
 static int write_all(int fd, const char *data, size_t len, off_t at)

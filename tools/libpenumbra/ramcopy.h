@@ -27,5 +27,7 @@ int ram_copy(int to, int from, bool *cloned);
 
 /* By reference, or not at all: -EOPNOTSUPP and the like. */
 int ram_clone(int to, int from);
+/* Would that succeed? @to, an empty file, is empty afterwards. */
+int ram_can_clone(int to, int from);
 
 #endif

@@ -72,10 +72,9 @@ static int place(const struct hostfs *fs, const struct options *o, struct vm_con
 	return launch_place_ram(fs, "clone", o->ram_file, c);
 }
 
-static int clone_ram(const struct running *vm, const struct vm_conf *c, int ram_fd)
+/* @ret: what cloning the RAM file came to. */
+static int check_clone(const struct running *vm, const struct vm_conf *c, int ret)
 {
-	int ret = ram_clone(ram_fd, vm->ram_fd);
-
 	if (!ret)
 		return 0;
 	if (ret == -EXDEV)
@@ -93,7 +92,7 @@ static int take(const struct options *o, struct running *vm, struct vm_conf *c, 
 
 	if (ret)
 		return ret;
-	ret = clone_ram(vm, c, ram_fd);
+	ret = check_clone(vm, c, ram_clone(ram_fd, vm->ram_fd));
 	thawed = running_thaw("clone", vm);
 	return ret ? ret : thawed;
 }
@@ -104,7 +103,10 @@ static int clone_with(const struct options *o, struct running *vm, struct vm_con
 
 	if (state_fd < 0)
 		return fail("clone", "cannot make a file in memory: %s", strerror(errno));
-	ret = take(o, vm, c, state_fd, ram_fd);
+	/* before anything is done to the first VM */
+	ret = check_clone(vm, c, ram_can_clone(ram_fd, vm->ram_fd));
+	if (!ret)
+		ret = take(o, vm, c, state_fd, ram_fd);
 	if (!ret && o->overlay_dir)
 		ret = overlay_disks("clone", o->overlay_dir, c);
 	/* both QEMUs and this process share the place in the file */
