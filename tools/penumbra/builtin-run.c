@@ -20,6 +20,7 @@
 
 #define MAX_VCPUS	255	/* what any version may have; the module is asked too */
 #define MAX_MEMORY	(UINT64_C(4) << 40)
+#define MAX_GROUP	63	/* characters; docs/abi.md */
 
 /* The modes of the MMU there are: with one, there is nothing to set. */
 static const char *const modes[] = { "nested" };
@@ -116,10 +117,15 @@ static error_t parse_disk(const char *arg, struct argp_state *state, struct vm_c
 
 static error_t parse_group(const char *arg, struct argp_state *state, struct vm_ram *ram)
 {
+	const char *c = arg;
+
 	ram->group = arg;
-	if (*arg && strlen(arg) < 256)
+	while (*c > ' ' && *c < 0x7f && *c != '/')
+		c++;
+	if (!*c && c > arg && c - arg <= MAX_GROUP)
 		return 0;
-	return cmdline_refuse(state, "--group: give a name, at most 255 bytes");
+	return cmdline_refuse(state, "--group: give a name of 1 to %d characters, without blanks and "
+			      "'/'", MAX_GROUP);
 }
 
 static error_t parse_share(const char *arg, struct argp_state *state, struct vm_ram *ram)
