@@ -234,6 +234,8 @@ void mem_huge_join(struct mem_chunk *dst, struct mem_chunk *src);
  * mem_ring_lock(). Returns how many had something and have nothing now, or an error.
  */
 int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first, u32 nr);
+/* Slotted: the slots beyond the end of the file. */
+void mem_chunk_give_up_end(struct mem_chunk *chunk);
 
 /* ------------------------------------------------- faults (mem/fault.c) -- */
 

@@ -152,7 +152,10 @@ static bool ring_dissolve(struct mem_chunk *chunk)
 	return !pool->host->pinned(chunk->huge) && pool->host->dissolve(pool, chunk->huge);
 }
 
-/* The chunk has slots already; they get the frames, which @refs chunks name. */
+/*
+ * The chunk has slots already; they get the frames, which @refs chunks name. What lies beyond the file's
+ * end goes: it is there only because the frame was pinned when the file became shorter.
+ */
 static void into_slots(struct mem_chunk *chunk, long refs)
 {
 	u64 flags = refs > 1 ? MEM_SLOT_SHARED : chunk->huge_writable ? MEM_SLOT_WRITABLE : 0;
@@ -163,6 +166,8 @@ static void into_slots(struct mem_chunk *chunk, long refs)
 		chunk->slots[i] = (unsigned long)(huge + i) | flags;
 	if (refs > 1)
 		mem_chunk_count(chunk, 0, MEM_HUGE_PAGES, 0);
+	if (chunk->first + MEM_HUGE_PAGES > READ_ONCE(chunk->file->pages))
+		mem_chunk_give_up_end(chunk);
 }
 
 int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held)

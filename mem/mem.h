@@ -164,7 +164,8 @@ void mem_file_fini(struct mem_file *file);
  * The frame behind page @index, to be mapped: for writing if @write, else read-only unless
  * mem_file_mkwrite() follows. 0: *frame is referenced and locked, the caller maps it,
  * unlocks it and drops the reference when the mapping has its own. *frame may be part of a 2 MiB frame (or of
- * the huge zero frame), and then the whole chunk may be mapped in one.
+ * the huge zero frame), and then the whole chunk may be mapped in one. Where no mem_file_mkwrite() follows
+ * (never_share), whatever may become writable has to be asked for with @write.
  * -ERANGE: beyond the end. -ENOMEM. -ENOSPC: the pool is full. -EBUSY: a shared page has to be
  * copied and the reserve is gone; wait and try again.
  */
@@ -195,7 +196,11 @@ int mem_file_allocate(struct mem_file *file, u64 first, u64 nr);
  */
 int mem_file_punch(struct mem_file *file, u64 first, u64 nr);
 
-/* A new size in pages; pages beyond it are given up. Fails as mem_file_punch(), with nothing changed. */
+/*
+ * A new size in pages; pages beyond it are given up. Fails as mem_file_punch(), with nothing changed. A 2 MiB frame
+ * with the end inside that is pinned stays where it is, zeroed beyond the end; who maps it
+ * as a whole can reach that part, until it is dissolved. Growing, the part is zero again.
+ */
 int mem_file_resize(struct mem_file *file, u64 pages);
 
 /* First index >= @index with data (@data) or without; file->pages if there is none.

@@ -42,8 +42,9 @@ int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first
 	err = mem_huge_split(chunk, held, first, nr);
 	if (err)
 		return err;
-	if (chunk->slots) {
-		release(chunk, first, nr);
+	if (!chunk->huge) {
+		if (chunk->slots)
+			release(chunk, first, nr);
 		return nr;
 	}
 	/* Pinned: whoever holds it goes on seeing what the file has. */
@@ -89,6 +90,14 @@ int mem_file_punch(struct mem_file *file, u64 first, u64 nr)
 }
 
 /* ----------------------------------------------------------------- the size -- */
+
+void mem_chunk_give_up_end(struct mem_chunk *chunk)
+{
+	u64 pages = READ_ONCE(chunk->file->pages);
+	u32 first = pages > chunk->first ? pages - chunk->first : 0;
+
+	release(chunk, first, MEM_HUGE_PAGES - first);
+}
 
 /* The chunk with the new end in it: what is beyond goes, and then the size is this. */
 static int cut(struct mem_file *file, u64 pages)
