@@ -4,6 +4,7 @@
  * frame exchanged for another. The states are drawn in chunk.h.
  */
 #include "mem/chunk.h"
+#include "mem/group.h"
 
 struct mem_chunk *mem_chunk_find(struct mem_file *file, u64 index)
 {
@@ -26,6 +27,8 @@ struct mem_chunk *mem_chunk_get(struct mem_file *file, u64 index)
 	/* Under this lock, so that mem_file_set_group() knows all of them. */
 	mutex_lock(&file->pool->pair_lock);
 	old = xa_cmpxchg(&file->chunks, index / MEM_HUGE_PAGES, NULL, chunk, GFP_KERNEL_ACCOUNT);
+	if (!old && !file->never_share)
+		mem_group_add_chunk(file->group, chunk);
 	mutex_unlock(&file->pool->pair_lock);
 	if (old) {
 		kfree(chunk);
@@ -205,6 +208,8 @@ static u32 protect_huge(struct mem_chunk *chunk, struct mem_pages *set)
 		memset(set, 0, sizeof(*set));
 		return nr;
 	}
+	if (chunk->huge_writable)
+		chunk->huge_known = false;
 	chunk->huge_writable = false;
 	return 0;
 }
@@ -228,8 +233,9 @@ static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
 			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(mem_slot_frame(slot))) {
 				set->bits[word] &= ~BIT(i);
 				pinned++;
-			} else {
-				slots[i] = slot & ~MEM_SLOT_WRITABLE;
+			} else if (slot & MEM_SLOT_WRITABLE) {
+				/* What the scanner knows of it may have been written over since. */
+				slots[i] = slot & ~(MEM_SLOT_WRITABLE | MEM_SLOT_HEAT);
 			}
 		}
 	}
@@ -290,7 +296,7 @@ struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i)
 
 	WARN_ON_ONCE(slot & MEM_SLOT_SHARED);
 	mem_frame_share(frame, chunk->file->group, 1);
-	chunk->slots[i] = slot | MEM_SLOT_SHARED;
+	chunk->slots[i] = (slot & ~MEM_SLOT_HEAT) | MEM_SLOT_SHARED;
 	mem_chunk_count(chunk, 0, 1, 0);
 	return frame;
 }

@@ -37,7 +37,7 @@
 #define MEM_SLOT_WRITABLE	BIT_ULL(0)
 #define MEM_SLOT_SHARED		BIT_ULL(1)
 #define MEM_SLOT_HEAT_SHIFT	2
-#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)	/* the scanner's; survives nothing but marks */
+#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)	/* the scanner's: cleared with WRITABLE, and when sharing begins */
 #define MEM_SLOT_ZERO		BIT_ULL(4)
 #define MEM_SLOT_MAPPED		BIT_ULL(5)
 #define MEM_SLOT_FLAGS		GENMASK_ULL(5, 0)
@@ -59,6 +59,7 @@ struct mem_chunk {
 	u32 id;				/* in the group; 0: none yet. mem_file_fini() has it forgotten */
 	u8 heat;			/* rarer visits: every 2^heat rounds */
 	u8 volatility;			/* 0 to 3: how much of it had changed when last looked at */
+	u8 turn;			/* counts visits, for the heat of pages */
 	bool visited;
 	bool huge_known;		/* huge: all hints entered, and unchanged since if not huge_writable */
 };

@@ -73,6 +73,8 @@ int mem_file_set_group(struct mem_file *file, struct mem_group *group)
 	xa_for_each(&file->chunks, at, chunk) {
 		if (empty)
 			mem_group_del_chunk(old, chunk);
+		if (empty && !file->never_share)
+			mem_group_add_chunk(group, chunk);
 		mutex_unlock(&chunk->lock);
 	}
 	mutex_unlock(&pool->pair_lock);

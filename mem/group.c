@@ -71,16 +71,28 @@ void mem_group_put(struct mem_group *group)
 
 #define LAST_ID	((1u << (MEM_LOCATION_BITS - MEM_HUGE_ORDER)) - 1)
 
+/* The index may have an entry for each page: that bounds what it takes of memory. */
+static void count_chunk(struct mem_group *group, int nr)
+{
+	group->nr_chunks += nr;
+	group->index.max_entries = (u64)group->nr_chunks * MEM_HUGE_PAGES;
+}
+
 void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk)
 {
 	u32 id = 0;
 
 	spin_lock(&group->lock);
-	if (group->last_id < LAST_ID)
+	if (group->last_id < LAST_ID) {
 		id = ++group->last_id;
+		count_chunk(group, 1);
+	}
 	spin_unlock(&group->lock);
-	if (id && !xa_err(xa_store(&group->chunks, id, chunk, GFP_KERNEL)))
-		chunk->id = id;
+	if (!id)
+		return;
+	chunk->id = id;
+	if (xa_err(xa_store(&group->chunks, id, chunk, GFP_KERNEL)))
+		mem_group_del_chunk(group, chunk);
 }
 
 void mem_group_del_chunk(struct mem_group *group, struct mem_chunk *chunk)
@@ -89,6 +101,7 @@ void mem_group_del_chunk(struct mem_group *group, struct mem_chunk *chunk)
 		return;
 	spin_lock(&group->lock);
 	xa_erase(&group->chunks, chunk->id);
+	count_chunk(group, -1);
 	spin_unlock(&group->lock);
 	chunk->id = 0;
 }

@@ -20,7 +20,7 @@ struct mem_group {
 	spinlock_t lock;		/* the rest */
 	struct mem_index index;
 	struct xarray chunks;		/* id → chunk; found and taken out under the lock */
-	u32 last_id;
+	u32 last_id, nr_chunks;
 };
 
 /* The first group from this serial on, referenced, or NULL. */

@@ -59,6 +59,7 @@ static void become_huge(struct mem_chunk *chunk, struct mem_frame *huge)
 	lockdep_assert_held(&chunk->lock);
 	WARN_ON_ONCE(chunk->huge || chunk->slots || chunk->zero_mapped);
 	chunk->huge = huge;
+	chunk->huge_known = false;
 	mem_chunk_count(chunk, MEM_HUGE_PAGES, 0, 0);
 	atomic64_inc(&chunk->file->stat.huge);
 }

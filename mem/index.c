@@ -45,9 +45,9 @@
 /* Entries of a page of a group that is to be split next, in 1/16 of the page. */
 #define FULL_16THS	14
 
-/* The lowest bit: a hint. A hint that is found only at the second bit is the same hint. */
-enum kind { HINT = 1, FRAME = 2, HINT_OLD = 3 };
-#define AGE_MASK	BIT_ULL(KIND_SHIFT + 1)
+/* The lowest bit says: a hint; the other one: seen once only, and so the first to go. */
+enum kind { HINT = 1, FRAME = 2, HINT_NEW = 3 };
+#define NEW_MASK	BIT_ULL(KIND_SHIFT + 1)
 
 static u32 tag_of(u64 hash)
 {
@@ -240,7 +240,7 @@ static u64 *victim_of(struct mem_index *index, u64 *page, u32 line, u32 tag)
 	index->victim++;
 	for (i = 0; i < 2 * LINE_ENTRIES; i++) {
 		entry = &lines[i / LINE_ENTRIES][(i + index->victim) % LINE_ENTRIES];
-		if (kind_of(*entry) == HINT_OLD)
+		if (kind_of(*entry) == HINT_NEW)
 			return entry;
 		if (kind_of(*entry) == HINT)
 			any = entry;
@@ -428,12 +428,12 @@ unsigned int mem_index_find(const struct mem_index *index, u64 hash,
 	return nr;
 }
 
-/* Where an entry is, for a hint of whatever age. NULL: nowhere. */
+/* Where an entry is, for a hint new or not. NULL: nowhere. */
 static u64 *locate(const struct mem_index *index, u64 hash, u64 entry)
 {
 	u32 tag = tag_of(hash), line = hash & (PAGE_LINES - 1), half, i;
 	u64 *page = page_at(index, page_number(index, tag)), *at;
-	u64 mask = kind_of(entry) == FRAME ? U64_MAX : ~AGE_MASK;
+	u64 mask = kind_of(entry) == FRAME ? U64_MAX : ~NEW_MASK;
 
 	for (half = 0; page && half < 2; half++, line = partner(line, tag)) {
 		at = page + line * LINE_ENTRIES;
@@ -458,14 +458,15 @@ static bool insert(struct mem_index *index, u64 hash, u64 entry, bool full)
 bool mem_index_add_hint(struct mem_index *index, u64 hash, u64 location)
 {
 	bool full = index->max_entries && index->hints + index->frames >= index->max_entries;
-	u64 entry = entry_of(tag_of(hash), HINT, location), *at;
+	u64 entry = entry_of(tag_of(hash), HINT_NEW, location), *at;
 
 	if (location > PAYLOAD_MASK)
 		return false;
 	at = locate(index, hash, entry);
+	index->pressed += !at && full;
 	if (!at)
 		return insert(index, hash, entry, full);
-	*at = entry;
+	*at = entry & ~NEW_MASK;
 	return true;
 }
 
@@ -501,6 +502,37 @@ void mem_index_del_hint(struct mem_index *index, u64 hash, u64 location)
 void mem_index_del_frame(struct mem_index *index, struct mem_frame *frame)
 {
 	del(index, frame->hash, entry_of_frame(index, frame, frame->hash));
+}
+
+/* ------------------------------------------------------------------- sweeping -- */
+
+bool mem_index_wants_sweep(const struct mem_index *index)
+{
+	u64 entries = index->hints + index->frames;
+
+	return index->hints && (entries > index->max_entries || index->pressed > entries / 16);
+}
+
+u32 mem_index_sweep_begin(struct mem_index *index)
+{
+	index->pressed = 0;
+	return pages_of(index);
+}
+
+void mem_index_sweep(struct mem_index *index, u32 part,
+		     bool (*keep)(void *context, u64 location), void *context)
+{
+	u64 *page = page_at(index, part);
+	u32 i;
+
+	for (i = PAGE_ENTRIES; page && i-- > 0; ) {
+		if (!page[i] || kind_of(page[i]) == FRAME ||
+		    keep(context, page[i] & PAYLOAD_MASK))
+			continue;
+		count(index, page[i], -1);
+		line_remove(page + ALIGN_DOWN(i, LINE_ENTRIES), i % LINE_ENTRIES);
+	}
+	adapt(index);
 }
 
 /* --------------------------------------------------------------------- audit -- */

@@ -30,6 +30,7 @@ struct mem_index {
 	u64 max_entries;		/* beyond it hints push others out; 0 = no limit */
 	u32 log_groups, parts, split;	/* how far it has grown, see index.c */
 	u32 victim;			/* turns, for choosing whom to push out */
+	u32 pressed;			/* hints that came when it was full, since it was last swept */
 };
 
 /* Needs no memory yet. base: any frame, the others are within 2^39 frames of it. */
@@ -45,7 +46,7 @@ struct mem_index_hit {
 unsigned int mem_index_find(const struct mem_index *index, u64 hash,
 			    struct mem_index_hit *hits, unsigned int max);
 
-/* Enter it; true: it is in. A hint that is there already counts as seen again. */
+/* Enter it; true: it is in. A hint that was there already is the last to be pushed out: its page does not change often. */
 bool mem_index_add_hint(struct mem_index *index, u64 hash, u64 location);
 /* frame->hash is its hash and stays so until it is taken out. */
 bool mem_index_add_frame(struct mem_index *index, struct mem_frame *frame);
@@ -53,6 +54,15 @@ bool mem_index_add_frame(struct mem_index *index, struct mem_frame *frame);
 /* Take it out if it is there. */
 void mem_index_del_hint(struct mem_index *index, u64 hash, u64 location);
 void mem_index_del_frame(struct mem_index *index, struct mem_frame *frame);
+
+/*
+ * Is it time to look which hints are of no use any more? Then mem_index_sweep() for each of its
+ * mem_index_sweep_begin() parts, the last first: takes out the hints that are not to be kept.
+ */
+bool mem_index_wants_sweep(const struct mem_index *index);
+u32 mem_index_sweep_begin(struct mem_index *index);
+void mem_index_sweep(struct mem_index *index, u32 part,
+		     bool (*keep)(void *context, u64 location), void *context);
 
 /* NULL, or what is wrong. */
 const char *mem_index_audit(const struct mem_index *index);

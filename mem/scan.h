@@ -57,18 +57,24 @@ struct mem_scan {
 	/* The rest is the scanning thread's. */
 	struct mem_pool *pool;
 	u64 group;		/* serial of the group it is at */
-	u64 id;			/* of the next chunk in it, or how many steps of its random order are done */
-	u32 order_now;		/* the order of this group's turn */
-	u64 order_start, order_step;
+	u64 id;			/* of the next chunk in it; in random order: steps done */
+	bool in_group;		/* id and what follows is set up for the group */
+	bool random;
+	u32 random_bits;	/* ids below 2^bits, in an order made of */
+	u64 random_key[2];
 	u32 round;
 	bool full;		/* this round everything is looked at */
+	u32 sweep;		/* parts of the group's index still to be swept */
+	bool closing;		/* all groups are done: what is left is later[] */
+	u32 later_first, later_nr, later_todo;
+	struct mem_scan_later later[MEM_SCAN_LATER];
 	u64 round_start_ns;
 	u64 next_ns;		/* when the budget allows the next step */
-	u64 looked, gained;	/* pages hashed and given up, of late: for the estimate */
-	u64 postponed, postponed_before;	/* pages left out as too hot, this round and the one before */
-	u64 seen;		/* private pages met this round */
-	struct mem_scan_later later[MEM_SCAN_LATER];
-	u32 later_first, later_nr;
+
+	/* For the estimate. Pages: hashed and given up of late, */
+	u64 looked, gained;
+	u64 postponed, postponed_before;	/* left out as too hot, this round and the one before */
+	u64 seen;				/* of the chunks visited this round */
 
 	/* Of the chunk being visited: hash of each page, and where an equal one may be. */
 	u64 hash[MEM_HUGE_PAGES];
@@ -103,6 +109,9 @@ u64 mem_scan_estimate(struct mem_pool *pool);
  * going. Returns how many pages there were.
  */
 u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_chunk *chunk);
+
+/* Is the page at least not known to be another one than when its hint was entered? Group locked. */
+bool mem_scan_keep(struct mem_group *group, u64 location);
 
 /* Remembers to visit the chunk, or to dissolve it, before the round ends. */
 void mem_scan_later(struct mem_scan *scan, struct mem_group *group, u32 id, bool dissolve);

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Tests of finding equal pages: mem/hash.c, mem/index.c, mem/group.c, mem/scan*.c.
+# Tests of finding equal pages: mem/hash.c, mem/index.c, mem/group.c, mem/scan*.c. The objects of
+# mem/ are those of mem.mk.
 
-MEM_SHARE_TESTS := unit/mem_hash unit/mem_index
+MEM_SHARE_TESTS := unit/mem_hash unit/mem_index unit/mem_scan
 
 TEST_PROGRAMS += $(MEM_SHARE_TESTS:%=$(BUILD)/tests/%)
 
-MEM_SHARE_OBJ := $(patsubst %.c,$(BUILD)/pure/%.o,mem/hash.c mem/index.c $(wildcard kapi/user/*.c))
-
-$(MEM_SHARE_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MEM_SHARE_OBJ)
+$(MEM_SHARE_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MEM_OBJ)
 	@mkdir -p $(@D)
 	$(CC) $(PURE_ASAN) -o $@ $^ -lcmocka -lpthread
 
--include $(MEM_SHARE_OBJ:.o=.d) $(MEM_SHARE_TESTS:%=$(BUILD)/pure/tests/%.d)
+-include $(MEM_SHARE_TESTS:%=$(BUILD)/pure/tests/%.d)
