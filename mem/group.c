@@ -117,3 +117,21 @@ struct mem_chunk *mem_group_get_chunk(struct mem_group *group, u32 id)
 	spin_unlock(&group->lock);
 	return chunk;
 }
+
+struct mem_chunk *mem_group_trylock_chunk(struct mem_group *group, u32 id, bool *busy)
+{
+	struct mem_chunk *chunk;
+
+	spin_lock(&group->lock);
+	chunk = xa_load(&group->chunks, id);
+	*busy = chunk && !mutex_trylock(&chunk->lock);
+	spin_unlock(&group->lock);
+	return *busy ? NULL : chunk;
+}
+
+void mem_group_unlock_chunk(struct mem_group *group, struct mem_chunk *chunk)
+{
+	spin_lock(&group->lock);
+	mutex_unlock(&chunk->lock);
+	spin_unlock(&group->lock);
+}

@@ -39,4 +39,13 @@ void mem_group_del_chunk(struct mem_group *group, struct mem_chunk *chunk);
  */
 struct mem_chunk *mem_group_get_chunk(struct mem_group *group, u32 id);
 
+/*
+ * The chunk with this id, locked, while the caller holds another one's lock. NULL: it is gone, or *busy.
+ * No reference to its file is needed, and none may be dropped there: the last one would end the file, and that
+ * waits for pool->pair_lock. What keeps it is the lock. Whoever ends the file takes that and then the
+ * group's, before it frees the chunk; so dropping the first under the second is over by then.
+ */
+struct mem_chunk *mem_group_trylock_chunk(struct mem_group *group, u32 id, bool *busy);
+void mem_group_unlock_chunk(struct mem_group *group, struct mem_chunk *chunk);
+
 #endif

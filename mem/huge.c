@@ -97,6 +97,7 @@ bool mem_huge_take(struct mem_chunk *chunk)
 		return false;
 	mem_frame_clear(pool, huge, MEM_HUGE_ORDER);
 	mem_huge_set(chunk, huge);
+	chunk->huge_writable = true;	/* not known to anybody yet */
 	return true;
 }
 

@@ -84,7 +84,7 @@ struct mem_host_ops {
 	bool (*dissolve)(struct mem_pool *pool, struct mem_frame *huge);
 	/* A reference that keeps the file from going; false: it is going already. Must not sleep. */
 	bool (*file_get)(struct mem_file *file);
-	void (*file_put)(struct mem_file *file);
+	void (*file_put)(struct mem_file *file);	/* without a chunk's lock: may end the file */
 	void (*event)(struct mem_pool *pool, enum mem_event event);	/* must not sleep */
 	u64 (*now_ns)(void);
 	u64 (*random)(void);

@@ -227,33 +227,19 @@ static void forget_hint(struct visit *v, u64 hash, u64 where)
 	spin_unlock(&v->group->lock);
 }
 
-/* Locked and its file held, or NULL: it is gone, or *busy. May be our own. */
+/* Locked, or NULL: it is gone, or *busy. May be our own. */
 static struct mem_chunk *other_get(struct visit *v, u32 id, bool *busy)
 {
-	struct mem_chunk *other = v->chunk;
-
 	*busy = false;
-	if (id == other->id)
-		return other;
-	other = mem_group_get_chunk(v->group, id);
-	if (!other)
-		return NULL;
-	*busy = !mutex_trylock(&other->lock);
-	if (!*busy) {
-		if (other->file->group == v->group)
-			return other;
-		mutex_unlock(&other->lock);
-	}
-	v->scan->pool->host->file_put(other->file);
-	return NULL;
+	if (id == v->chunk->id)
+		return v->chunk;
+	return mem_group_trylock_chunk(v->group, id, busy);
 }
 
 static void other_put(struct visit *v, struct mem_chunk *other)
 {
-	if (other == v->chunk)
-		return;
-	mutex_unlock(&other->lock);
-	v->scan->pool->host->file_put(other->file);
+	if (other != v->chunk)
+		mem_group_unlock_chunk(v->group, other);
 }
 
 /* The pages of @from with hints into the same chunk as page @i's move to @to. */
