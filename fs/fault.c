@@ -15,6 +15,8 @@
  * kernel installs a whole PMD where the area is congruent with the file, under the same page lock.
  * (A PMD is only right if the chunk is one 2 MiB frame: mem/ never puts part of one into a slot.)
  *
+ * Private areas get small pages only, see keep_pmd_out().
+ *
  * A file that shares nothing need not notice writes. Its areas have no page_mkwrite, so
  * that the kernel allows long-term pins. They then are writable by mprotect(), without a fault, as
  * soon as they are mapped: every page is fetched for writing from the start.
@@ -91,15 +93,35 @@ static vm_fault_t give_out(struct vm_fault *vmf, struct page *page)
 	return VM_FAULT_LOCKED;
 }
 
+static int keep_small(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/*
+ * A private area is mapped by small pages: where a PMD maps one of ours read-only, a long-term pin
+ * for reading asks for a copy, the kernel answers by splitting the PMD, the next fault maps it again, and so
+ * on for ever (6.1, 6.12). With a table in place no PMD is installed.
+ */
+static vm_fault_t keep_pmd_out(struct vm_fault *vmf)
+{
+	if ((vmf->vma->vm_flags & VM_SHARED) || !pmd_none(READ_ONCE(*vmf->pmd)))
+		return 0;
+	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE,
+				   keep_small, NULL) ? VM_FAULT_OOM : 0;
+}
+
 static vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
+	vm_fault_t wait = keep_pmd_out(vmf);
 	struct mem_frame *frame;
 
+	if (wait)
+		return wait;
 	for (;;) {
 		int seq = atomic_read(&m->frames_seq);
-		vm_fault_t wait;
 		int ret;
 
 		if (vmf->pgoff >= pfs_pages(i_size_read(inode)))
