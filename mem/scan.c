@@ -65,22 +65,21 @@ static bool is_due(const struct mem_scan *scan, const struct mem_chunk *chunk)
 static void enter_group(struct mem_scan *scan, struct mem_group *group)
 {
 	const struct mem_host_ops *host = scan->pool->host;
-	u32 last = READ_ONCE(group->last_id);
 
 	scan->group = group->serial;
 	scan->in_group = true;
 	scan->id = 0;
+	scan->random_key[0] = host->random();
+	scan->random_key[1] = host->random();
 	spin_lock(&group->lock);
+	scan->random_bits = fls(group->last_id);
+	/* Where most ids are of chunks that went long ago, nobody would find the others at random. */
+	scan->random = READ_ONCE(scan->order) == MEM_SCAN_RANDOM &&
+		       group->last_id / 16 <= group->nr_chunks;
 	scan->sweep = 0;
 	if (mem_index_wants_sweep(&group->index))
 		scan->sweep = mem_index_sweep_begin(&group->index);
 	spin_unlock(&group->lock);
-	/* Where most ids are of chunks that went long ago, nobody would find the others at random. */
-	scan->random = READ_ONCE(scan->order) == MEM_SCAN_RANDOM &&
-		       last / 16 <= READ_ONCE(group->nr_chunks);
-	scan->random_bits = fls(last);
-	scan->random_key[0] = host->random();
-	scan->random_key[1] = host->random();
 }
 
 /* Each number below 2^bits once, for @n from 0 to there. */
