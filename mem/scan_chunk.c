@@ -24,6 +24,7 @@
 #define HEAT_KNOWN	3
 #define CHUNK_HEAT_MAX	4
 #define CHUNK_HEAT_UNSETTLED	2	/* with pages that change */
+#define CHUNK_HEAT_PINNED	8	/* trying disturbs its users for nothing */
 #define GATHER_HEAT	3	/* so many visits for nothing, and a chunk is put together again */
 
 #define OTHER_FRAME	U64_MAX		/* mem_scan.other: a shared frame */
@@ -38,9 +39,10 @@ struct visit {
 	struct mem_pages match;		/* scan->other[] holds */
 	struct mem_pages calm;		/* hash as at the last visit */
 	struct mem_pages known;		/* of them, protected */
-	struct mem_pages open;		/* a match that could not be tried, or not be made use of */
+	struct mem_pages open;		/* a match that is still to be tried */
 	u32 skipped, postponed, gained;
 	bool busy;			/* something was locked */
+	bool pinned;			/* most of what was of use is pinned */
 };
 
 /* The first page of the set from @i on, or MEM_HUGE_PAGES. */
@@ -67,6 +69,26 @@ static u32 count(const struct mem_pages *set)
 	for (i = 0; i < ARRAY_SIZE(set->bits); i++)
 		nr += hweight64(set->bits[i]);
 	return nr;
+}
+
+static struct mem_pages either(const struct mem_pages *a, const struct mem_pages *b)
+{
+	struct mem_pages set;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
+		set.bits[i] = a->bits[i] | b->bits[i];
+	return set;
+}
+
+static struct mem_pages both(const struct mem_pages *a, const struct mem_pages *b)
+{
+	struct mem_pages set;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
+		set.bits[i] = a->bits[i] & b->bits[i];
+	return set;
 }
 
 static u64 location(const struct mem_chunk *chunk, u32 i)
@@ -372,17 +394,18 @@ static void merge_hinted(struct visit *v, u32 i, struct mem_chunk *other, u32 j)
 }
 
 /* The other chunk has slots, or false. One with a ring cannot be dissolved while ours is locked. */
-static bool other_slotted(struct visit *v, struct mem_chunk *other, u32 pages)
+static bool other_slotted(struct visit *v, struct mem_chunk *other, const struct mem_pages *same)
 {
 	u32 least = READ_ONCE(v->scan->dissolve_pages);
 
 	if (!other->huge)
 		return other->slots;
-	if (!least || pages < least)
+	if (!least || count(same) < least)
 		return false;
 	if (atomic_long_read(&other->huge->refs) > 1) {
 		mem_scan_later(v->scan, v->group, other->id, true);
 		v->busy = true;
+		v->open = either(&v->open, same);
 		return false;
 	}
 	if (mem_chunk_dissolve(other))
@@ -391,19 +414,22 @@ static bool other_slotted(struct visit *v, struct mem_chunk *other, u32 pages)
 	return other->slots;
 }
 
-/* The pages of @same with those that their hints name, all in chunk @other, locked. */
+/*
+ * The pages of @same with those that their hints name, all in chunk @other, locked. Where that page is
+ * pinned there is nothing more to try: it will look for ours when it no longer is.
+ */
 static void merge_chunk(struct visit *v, struct mem_chunk *other, const struct mem_pages *same)
 {
 	struct mem_pages theirs = { { 0 } };
 	u32 i, j;
 
-	if (!other_slotted(v, other, count(same)))
+	for_each_page(same, i)
+		mem_pages_add(&theirs, v->scan->other[i] % MEM_HUGE_PAGES);
+	if (!other_slotted(v, other, same))
 		return;
-	for_each_page(same, i) {
-		j = v->scan->other[i] % MEM_HUGE_PAGES;
-		if (is_private(other->slots[j]))
-			mem_pages_add(&theirs, j);
-	}
+	for_each_page(&theirs, j)
+		if (!is_private(other->slots[j]))
+			mem_pages_del(&theirs, j);
 	mem_chunk_protect(other, &theirs);
 	for_each_page(same, i) {
 		j = v->scan->other[i] % MEM_HUGE_PAGES;
@@ -443,37 +469,16 @@ static void merge_matches(struct visit *v, const struct mem_pages *set)
 		id = take_same(v, &left, i, &same);
 		other = other_get(v, id, &busy);
 		v->busy |= busy;
+		if (busy)
+			v->open = either(&v->open, &same);
 		if (!other)
 			continue;
 		merge_chunk(v, other, &same);
 		other_put(v, other);
 	}
-	for_each_page(set, i)
-		if (is_private(v->chunk->slots[i]))
-			mem_pages_add(&v->open, i);
 }
 
 /* ----------------------------------------------------------------- protect -- */
-
-static struct mem_pages either(const struct mem_pages *a, const struct mem_pages *b)
-{
-	struct mem_pages set;
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
-		set.bits[i] = a->bits[i] | b->bits[i];
-	return set;
-}
-
-static struct mem_pages both(const struct mem_pages *a, const struct mem_pages *b)
-{
-	struct mem_pages set;
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
-		set.bits[i] = a->bits[i] & b->bits[i];
-	return set;
-}
 
 /*
  * A huge chunk: slotted if what was found is worth it, and otherwise known as a whole if nothing
@@ -486,7 +491,8 @@ static bool settle_huge(struct visit *v)
 	u32 least = READ_ONCE(v->scan->dissolve_pages), nr = count(&of_use);
 
 	if (nr && least && nr >= least) {
-		if (mem_chunk_dissolve(chunk) || !chunk->slots)
+		v->pinned = mem_chunk_dissolve(chunk) == -EBUSY;
+		if (v->pinned || !chunk->slots)
 			return false;
 		atomic64_inc(&v->scan->stat.dissolved);
 		return true;
@@ -511,7 +517,7 @@ static void settle(struct visit *v)
 		return;
 	set = either(&v->zero, &v->match);
 	set = either(&set, &v->calm);
-	mem_chunk_protect(v->chunk, &set);
+	v->pinned = mem_chunk_protect(v->chunk, &set) > count(&set);
 	v->zero = both(&v->zero, &set);
 	v->match = both(&v->match, &set);
 	v->known = both(&v->calm, &set);
@@ -546,7 +552,8 @@ static void learn(struct visit *v, const struct mem_pages *matched)
 {
 	struct mem_chunk *chunk = v->chunk;
 	u32 i, looked = count(&v->looked), changed = looked - count(&v->calm);
-	u32 heat_max = changed || v->postponed ? CHUNK_HEAT_UNSETTLED : CHUNK_HEAT_MAX;
+	u32 heat_max = v->pinned ? CHUNK_HEAT_PINNED :
+		       changed || v->postponed ? CHUNK_HEAT_UNSETTLED : CHUNK_HEAT_MAX;
 
 	spin_lock(&v->group->lock);
 	for_each_page(matched, i)
