@@ -218,7 +218,8 @@ u64 mem_file_proportional(struct mem_file *file);
 /*
  * Makes dst's pages the same frames as src's, as FICLONERANGE: what dst had is given up.
  * Both files are in the same group; the ranges lie inside the files and do not overlap in one file.
- * Frames that somebody holds pinned are copied instead. Returns pages done (less than nr: then *err says why).
+ * Frames that somebody holds pinned are copied instead; into a 2 MiB frame of dst's alone that is pinned, in
+ * place: whoever holds it sees, and may go on writing, what the file has. Returns pages done (less than nr: then *err says why).
  */
 u64 mem_file_clone(struct mem_file *src, u64 src_first, struct mem_file *dst, u64 dst_first,
 		   u64 nr, int *err);
