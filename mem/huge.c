@@ -172,6 +172,18 @@ static void into_slots(struct mem_chunk *chunk, long refs)
 		mem_chunk_give_up_end(chunk);
 }
 
+/*
+ * What a pinned frame had to keep when the file became shorter goes now. The slots stay, as something is
+ * left before the end; and no chunk with the end inside is in a ring.
+ */
+static void cut_off(struct mem_chunk *chunk)
+{
+	u64 left = READ_ONCE(chunk->file->pages) - chunk->first;
+
+	if (left && left < MEM_HUGE_PAGES)
+		mem_chunk_give_up(chunk, NULL, left, MEM_HUGE_PAGES - left);
+}
+
 int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held)
 {
 	struct mem_frame *huge = chunk->huge;
@@ -200,10 +212,12 @@ int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held)
 		if (c != held)
 			mutex_unlock(&c->lock);
 	}
-	if (err)
+	if (err) {
 		mem_chunk_slots_free(chunk);
-	else
+	} else {
 		into_slots(chunk, refs);
+		cut_off(chunk);
+	}
 	return err;
 }
 
