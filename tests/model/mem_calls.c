@@ -63,6 +63,16 @@ static void forget_pins(struct mm *m, int file, u64 first, u64 nr)
 			forget_pin(m, &m->pin[i]);
 }
 
+static bool has_valid_pin(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	for (i = 0; i < MM_PINS; i++)
+		if (m->pin[i].valid && m->pin[i].file == file && m->pin[i].index == index)
+			return true;
+	return false;
+}
+
 /* Then part of a 2 MiB frame may be emptied where it is, and stay. */
 static bool may_stay(struct mm *m, int file, u64 index)
 {
@@ -171,7 +181,7 @@ void mm_pin_use(struct mm *m, int pin, unsigned int offset, u64 value)
 		return;
 	at = (u64 *)((u8 *)mf_data(p->frame) + offset);
 	if (p->valid) {
-		if (memcmp(mf_data(p->frame), word(f, p->index, 0), PAGE_SIZE))
+		if (!m->emptying && memcmp(mf_data(p->frame), word(f, p->index, 0), PAGE_SIZE))
 			mm_violation(m, "who pinned a page sees something else than it contains",
 				     p->file, p->index);
 		m->raced[m->nr_raced++] = (struct mm_raced){
@@ -263,6 +273,53 @@ static void adopt_punched(struct mm *m, int file, u64 first, u64 nr)
 	}
 }
 
+/* Was the page written while the operation ran? */
+static bool is_raced(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	for (i = 0; i < m->nr_raced; i++)
+		if (m->raced[i].file == file && m->raced[i].index == index)
+			return true;
+	return false;
+}
+
+/* Any value the word had since the operation began. */
+static bool was_ever(struct mm *m, int file, u64 index, unsigned int offset, u64 value)
+{
+	bool ever = *word(&m->file[file], index, offset) == value;
+	int i;
+
+	for (i = 0; i < m->nr_raced && !ever; i++)
+		ever = m->raced[i].file == file && m->raced[i].index == index &&
+		       m->raced[i].offset == offset &&
+		       (m->raced[i].old == value || m->raced[i].new == value);
+	return ever;
+}
+
+/*
+ * The copy of a page that was written meanwhile: each word as it was at some moment. Or
+ * (from and to are the same) a page that was emptied in place, as somebody has it pinned.
+ */
+static void adopt_copy(struct mm *m, int src, u64 from, int dst, u64 to)
+{
+	bool in_place = src == dst && from == to;
+
+	static const u64 zeros[512];
+	const u64 *data;
+	int r, i;
+
+	data = look(m, dst, to, &r);
+	if (r)
+		mm_violation(m, "a cloned page cannot be looked at", dst, to);
+	if (!data)
+		data = zeros;
+	for (i = 0; i < 512; i++)
+		if (!was_ever(m, src, from, i * 8, data[i]) && !(in_place && !data[i]))
+			mm_violation(m, "a page has what was never written", dst, to);
+	set_page(&m->file[dst], to, data);
+}
+
 /* The pages are holes now. */
 static void now_holes(struct mm *m, int file, u64 first, u64 nr)
 {
@@ -270,8 +327,11 @@ static void now_holes(struct mm *m, int file, u64 first, u64 nr)
 	u64 i;
 
 	for (i = first; i < first + nr; i++) {
-		zero_page(f, i);
 		f->hole[i] = !may_stay(m, file, i);
+		if (!f->hole[i] && is_raced(m, file, i) && i < f->file.pages)
+			adopt_copy(m, file, i, file, i);
+		else
+			zero_page(f, i);
 	}
 	forget_pins(m, file, first, nr);
 }
@@ -282,7 +342,9 @@ void mm_punch(struct mm *m, int file, u64 first, u64 nr)
 	int r;
 
 	op_begin(m, file);
+	m->emptying = true;
 	r = mem_file_punch(&f->file, first, nr);
+	m->emptying = false;
 	nr = first < f->file.pages ? min_t(u64, nr, f->file.pages - first) : 0;
 	if (r) {
 		if (!m->config.huge || !mm_is_refusal(m, r))
@@ -321,7 +383,9 @@ void mm_resize(struct mm *m, int file, u64 pages)
 	int r;
 
 	op_begin(m, file);
+	m->emptying = true;
 	r = mem_file_resize(&f->file, pages);
+	m->emptying = false;
 	if (r && (pages > old || !m->config.huge || !mm_is_refusal(m, r)))
 		mm_violation(m, "a new size is refused", file, pages);
 	if (r)
@@ -333,46 +397,20 @@ void mm_resize(struct mm *m, int file, u64 pages)
 	op_end(m, file);
 }
 
-/* Was the page written while the operation ran? */
-static bool is_raced(struct mm *m, int file, u64 index)
+/* The page was copied into the frame that it had, since that is pinned, and its user wrote. */
+static void adopt_mixture(struct mm *m, int src, u64 from, int dst, u64 to)
 {
-	int i;
-
-	for (i = 0; i < m->nr_raced; i++)
-		if (m->raced[i].file == file && m->raced[i].index == index)
-			return true;
-	return false;
-}
-
-/* Any value the word had since the operation began. */
-static bool was_ever(struct mm *m, int file, u64 index, unsigned int offset, u64 value)
-{
-	bool ever = *word(&m->file[file], index, offset) == value;
-	int i;
-
-	for (i = 0; i < m->nr_raced && !ever; i++)
-		ever = m->raced[i].file == file && m->raced[i].index == index &&
-		       m->raced[i].offset == offset &&
-		       (m->raced[i].old == value || m->raced[i].new == value);
-	return ever;
-}
-
-/* The copy of a page that was written meanwhile: each word as it was at some moment. */
-static void adopt_copy(struct mm *m, int src, u64 from, int dst, u64 to)
-{
-	static const u64 zeros[512];
 	const u64 *data;
 	int r, i;
 
 	data = look(m, dst, to, &r);
-	if (r)
-		mm_violation(m, "a cloned page cannot be looked at", dst, to);
-	if (!data)
-		data = zeros;
-	for (i = 0; i < 512; i++)
-		if (!was_ever(m, src, from, i * 8, data[i]))
-			mm_violation(m, "a clone has what was never written", dst, to);
-	set_page(&m->file[dst], to, data);
+	for (i = 0; data && i < 512; i++)
+		if (!was_ever(m, src, from, i * 8, data[i]) && !was_ever(m, dst, to, i * 8, data[i]))
+			mm_violation(m, "a page has what was never written", dst, to);
+	if (data)
+		set_page(&m->file[dst], to, data);
+	else
+		mm_violation(m, "a pinned page is a hole", dst, to);
 }
 
 static void model_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr)
@@ -382,7 +420,9 @@ static void model_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_f
 
 	forget_pins(m, dst, dst_first, nr);
 	for (i = 0; i < nr; i++) {
-		if (is_raced(m, src, src_first + i))
+		if (is_raced(m, dst, dst_first + i) && has_valid_pin(m, dst, dst_first + i))
+			adopt_mixture(m, src, src_first + i, dst, dst_first + i);
+		else if (is_raced(m, src, src_first + i))
 			adopt_copy(m, src, src_first + i, dst, dst_first + i);
 		else if (s->full[src_first + i])
 			set_page(d, dst_first + i, word(s, src_first + i, 0));
@@ -402,7 +442,9 @@ void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 
 
 	op_begin(m, src);
 	mm_file_get(m, dst);
+	m->emptying = true;
 	done = mem_file_clone(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr, &err);
+	m->emptying = false;
 	if (done > nr || (done < nr) != (err != 0) || (err && !mm_is_refusal(m, err)))
 		mm_violation(m, "a clone fails, or does not", dst, dst_first + done);
 	model_clone(m, src, src_first, dst, dst_first, min_t(u64, done, nr));

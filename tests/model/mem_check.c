@@ -34,8 +34,11 @@ static void check_mapping(struct mm *m, const struct mm_vma *v, u64 index, u32 e
 	unsigned long n = (entry & ~MM_PTE_WRITE) - 1;
 	struct page_says s;
 
-	if (index >= m->file[v->file].file.pages)
-		return mm_violation(m, "a page beyond the end is mapped", v->file, index);
+	if (index >= m->file[v->file].file.pages) {
+		if (!mf_info(mf_at(n))->huge || is_zero_frame(m, n))
+			mm_violation(m, "a page beyond the end is mapped", v->file, index);
+		return;
+	}
 	s = ask(m, v->file, index);
 	if (s.kind == MEM_PAGE_HOLE || s.kind == MEM_PAGE_ZERO) {
 		if (!is_zero_frame(m, n) || (entry & MM_PTE_WRITE))
@@ -174,7 +177,8 @@ static void check_counts(struct mm *m)
 		frames += huge ? (n % MEM_HUGE_PAGES ? 0 : MEM_HUGE_PAGES) : named[n] != 0;
 	}
 	if ((u64)atomic64_read(&m->pool.pages) != frames)
-		mm_violation(m, "the pool's count of pages is wrong", -1, frames);
+		mm_violation(m, "the pool's count of pages is too large, or too small, by", -1,
+			     atomic64_read(&m->pool.pages) - frames);
 	expected = frames + m->pool.reserve.nr + 1 + (m->pool.huge_zero ? MEM_HUGE_PAGES : 0);
 	if (mf_pages() - mf_given_up() != expected)
 		mm_violation(m, "frames that nobody names are kept", -1,

@@ -190,6 +190,8 @@ static bool touch(struct mm *m, int vma, u64 index, unsigned int offset, bool wr
 		mm_violation(m, "a page is mapped to a frame that was given up", v->file, index);
 		return true;
 	}
+	if (index >= f->file.pages && mf_info(frame_of(entry))->huge)
+		return false;	/* a pinned 2 MiB frame stayed whole when the file was cut: no matter */
 	if (index >= f->file.pages && !m->in_others)
 		mm_violation(m, "a page beyond the end is mapped", v->file, index);
 	data = mf_data(frame_of(entry));
@@ -592,7 +594,6 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 	struct mm_vma *v = &m->vma[p->vma];
 	struct mem_file *file = &m->file[v->file].file;
 	u64 chunk = p->index / MEM_HUGE_PAGES;
-	bool asked = write;
 	int r;
 
 	if (v->pmd[chunk])
@@ -609,7 +610,7 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 		p->frame = frame_of(p->old);
 		mf_get(p->frame);
 	} else {
-		r = mem_file_fault(file, p->index, asked, &p->frame);
+		r = mem_file_fault(file, p->index, write, &p->frame);
 		if (r)
 			return r;
 		if (!write || file->never_share || !mm_random(m, 4)) {

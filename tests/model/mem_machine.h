@@ -105,6 +105,7 @@ struct mm {
 	struct mm_raced raced[MM_RACED];
 	int nr_raced;
 	bool in_others;
+	bool emptying;		/* pages that are pinned may be zeroed under their users */
 	bool quiet;		/* nobody else runs */
 	u64 rng, clock;
 
