@@ -22,6 +22,10 @@ $(BENCH_SHARE)/bench-workload: bench/workload.c bench/ops.c bench/ops.h
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
 
+$(BENCH_SHARE)/bench-runner: bench/runner.c bench/qemu.c bench/qemu.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
+
 $(BENCH_SHARE)/bench-%: bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $<

@@ -31,25 +31,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "qemu.h"
+
 #define TRIGGER		"/sys/kernel/tracing/events/kvm/kvm_exit/trigger"
 #define HISTOGRAM	"/sys/kernel/tracing/events/kvm/kvm_exit/hist"
 #define HIST_SPEC	"hist:keys=exit_reason:size=512"
-#define MAX_STATS	128
 #define MAX_REASONS	512
 #define LINE_MAX_BYTES	65536
 
-struct counter {
-	char name[64];
-	uint64_t value;
-};
-
 struct snapshot {
-	struct counter stat[MAX_STATS];
+	struct counter stat[QEMU_MAX_STATS];
 	size_t stats;
 	struct counter reason[MAX_REASONS];
 	size_t reasons;
@@ -59,78 +54,13 @@ struct run {
 	const char *engine;
 	FILE *result;
 	bool reasons;
-	pid_t pid;
-	int serial;
-	FILE *from_serial;
-	int qmp;
-	FILE *from_qmp;
+	bool native;			/* no QEMU: qemu.pid is the workload's */
+	struct qemu qemu;
+	FILE *from_workload;
 	uint64_t start;
 	struct snapshot before, now;
 	char line[LINE_MAX_BYTES];	/* of the workload */
-	char answer[LINE_MAX_BYTES];	/* of QEMU */
 };
-
-static void die(const char *what)
-{
-	fprintf(stderr, "bench-runner: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void add_counter(struct counter *list, size_t *count, size_t max,
-			const char *name, uint64_t value)
-{
-	if (*count == max)
-		return;
-	snprintf(list[*count].name, sizeof(list[*count].name), "%s", name);
-	list[(*count)++].value = value;
-}
-
-static uint64_t counter_value(const struct counter *list, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(list[i].name, name))
-			return list[i].value;
-	return 0;
-}
-
-/* Send one QMP command and return the line that answers it, past any events. */
-static const char *qmp_command(struct run *run, const char *command)
-{
-	char *line = run->answer;
-
-	if (write(run->qmp, command, strlen(command)) < 0)
-		die("qmp");
-	while (fgets(line, LINE_MAX_BYTES, run->from_qmp))
-		if (!strncmp(line, "{\"return\"", 9) || !strncmp(line, "{\"error\"", 8))
-			return line;
-	die("qmp: no answer");
-	return NULL;
-}
-
-/*
- * Pick the scalar counters out of query-stats' answer, whose members look like
- * {"name": "exits", "value": 123}.  QEMU prints either order of the two.
- */
-static void parse_stats(struct snapshot *snap, const char *text)
-{
-	const char *at = text, *open, *close, *name, *value;
-	char word[64];
-
-	while ((at = strstr(at, "\"name\": \""))) {
-		for (open = at; open > text && *open != '{'; open--)
-			;
-		close = strchr(at, '}');
-		if (!close)
-			break;
-		name = at + strlen("\"name\": \"");
-		snprintf(word, sizeof(word), "%.*s", (int)strcspn(name, "\""), name);
-		value = strstr(open, "\"value\": ");
-		if (value && value < close)
-			add_counter(snap->stat, &snap->stats, MAX_STATS, word,
-				    strtoull(value + strlen("\"value\": "), NULL, 10));
-		at = close;
-	}
-}
 
 /* Histogram lines look like "{ exit_reason:        114 } hitcount:       1234". */
 static void read_reasons(struct snapshot *snap)
@@ -140,11 +70,11 @@ static void read_reasons(struct snapshot *snap)
 	FILE *file = fopen(HISTOGRAM, "r");
 
 	if (!file)
-		die(HISTOGRAM);
+		qemu_die(HISTOGRAM);
 	while (fgets(line, sizeof(line), file))
 		if (sscanf(line, "{ exit_reason: %lu } hitcount: %lu", &reason, &hits) == 2) {
 			snprintf(name, sizeof(name), "%#lx", reason);
-			add_counter(snap->reason, &snap->reasons, MAX_REASONS, name, hits);
+			counter_add(snap->reason, &snap->reasons, MAX_REASONS, name, hits);
 		}
 	fclose(file);
 }
@@ -153,16 +83,10 @@ static void take_snapshot(struct run *run)
 {
 	struct snapshot *snap = &run->now;
 
-	snap->stats = 0;
 	snap->reasons = 0;
-	if (run->qmp < 0)
+	if (run->native)
 		return;
-	parse_stats(snap, qmp_command(run,
-		"{\"execute\":\"query-stats\",\"arguments\":{\"target\":\"vcpu\"}}\n"));
-	if (!snap->stats) {
-		fprintf(stderr, "bench-runner: QEMU shows no vCPU statistics\n");
-		exit(1);
-	}
+	snap->stats = qemu_stats(&run->qemu, snap->stat, QEMU_MAX_STATS);
 	if (run->reasons)
 		read_reasons(snap);
 }
@@ -197,8 +121,8 @@ static uint64_t exits_since(const struct run *run)
 
 static void resume_guest(struct run *run)
 {
-	if (run->serial >= 0 && write(run->serial, "\n", 1) != 1)
-		die("serial");
+	if (!run->native && write(run->qemu.serial, "\n", 1) != 1)
+		qemu_die("serial");
 }
 
 /* Act on one line of the workload; false after the last. */
@@ -237,55 +161,17 @@ static void trace_reasons(bool on)
 	const char *spec = on ? HIST_SPEC : "!" HIST_SPEC;
 
 	if (fd < 0 || write(fd, spec, strlen(spec)) < 0)
-		die(TRIGGER);
+		qemu_die(TRIGGER);
 	close(fd);
 }
 
-/* The guest's serial line and QEMU's monitor are sockets that QEMU inherits as 3 and 4. */
-static void exec_qemu(int serial, int qmp, char **argv, int argc)
+static void start_qemu(struct run *run, char **argv)
 {
-	static const char *const extra[] = {
-		"-chardev", "socket,id=bench-serial,fd=3", "-serial", "chardev:bench-serial",
-		"-chardev", "socket,id=bench-qmp,fd=4", "-mon", "chardev=bench-qmp,mode=control",
-		NULL,
-	};
-	char **all = calloc((size_t)argc + sizeof(extra) / sizeof(*extra), sizeof(*all));
-
-	if (!all)
-		die("calloc");
-	memcpy(all, argv, (size_t)argc * sizeof(*all));
-	memcpy(all + argc, extra, sizeof(extra));
-	if (fcntl(serial, F_DUPFD, 10) != 10 || fcntl(qmp, F_DUPFD, 11) != 11 ||
-	    dup2(10, 3) != 3 || dup2(11, 4) != 4)
-		die("dup2");
-	close(10);
-	close(11);
-	execvp(all[0], all);
-	die(all[0]);
-}
-
-static void start_qemu(struct run *run, char **argv, int argc)
-{
-	int serial[2], qmp[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, serial) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, qmp))
-		die("socketpair");
 	run->start = __rdtsc();
-	run->pid = fork();
-	if (run->pid < 0)
-		die("fork");
-	if (!run->pid)
-		exec_qemu(serial[1], qmp[1], argv, argc);
-	close(serial[1]);
-	close(qmp[1]);
-	run->serial = serial[0];
-	run->qmp = qmp[0];
-	run->from_serial = fdopen(serial[0], "r");
-	run->from_qmp = fdopen(qmp[0], "r");
-	if (!run->from_serial || !run->from_qmp)
-		die("fdopen");
-	qmp_command(run, "{\"execute\":\"qmp_capabilities\"}\n");
+	qemu_start(&run->qemu, argv);
+	run->from_workload = fdopen(run->qemu.serial, "r");
+	if (!run->from_workload)
+		qemu_die("fdopen");
 }
 
 static void start_native(struct run *run, char **argv)
@@ -293,23 +179,22 @@ static void start_native(struct run *run, char **argv)
 	int out[2];
 
 	if (pipe2(out, O_CLOEXEC))
-		die("pipe2");
+		qemu_die("pipe2");
 	run->start = __rdtsc();
-	run->pid = fork();
-	if (run->pid < 0)
-		die("fork");
-	if (!run->pid) {
+	run->qemu.pid = fork();
+	if (run->qemu.pid < 0)
+		qemu_die("fork");
+	if (!run->qemu.pid) {
 		if (dup2(out[1], 1) != 1)
-			die("dup2");
+			qemu_die("dup2");
 		execv(argv[0], argv);
-		die(argv[0]);
+		qemu_die(argv[0]);
 	}
 	close(out[1]);
-	run->serial = -1;
-	run->qmp = -1;
-	run->from_serial = fdopen(out[0], "r");
-	if (!run->from_serial)
-		die("fdopen");
+	run->native = true;
+	run->from_workload = fdopen(out[0], "r");
+	if (!run->from_workload)
+		qemu_die("fdopen");
 }
 
 int main(int argc, char **argv)
@@ -319,7 +204,7 @@ int main(int argc, char **argv)
 	int at = 3, status;
 
 	if (!run)
-		die("calloc");
+		qemu_die("calloc");
 	if (argc > 3 && !strcmp(argv[3], "--reasons")) {
 		run->reasons = true;
 		at++;
@@ -332,20 +217,20 @@ int main(int argc, char **argv)
 	run->engine = argv[1];
 	run->result = fopen(argv[2], "a");
 	if (!run->result)
-		die(argv[2]);
+		qemu_die(argv[2]);
 	if (run->reasons)
 		trace_reasons(true);
 	if (!strcmp(run->engine, "native"))
 		start_native(run, argv + at);
 	else
-		start_qemu(run, argv + at, argc - at);
-	while (!done && fgets(run->line, sizeof(run->line), run->from_serial))
+		start_qemu(run, argv + at);
+	while (!done && fgets(run->line, sizeof(run->line), run->from_workload))
 		done = !follow(run, run->line);
-	waitpid(run->pid, &status, 0);
+	waitpid(run->qemu.pid, &status, 0);
 	if (run->reasons)
 		trace_reasons(false);
 	if (fclose(run->result))
-		die(argv[2]);
+		qemu_die(argv[2]);
 	if (!done)
 		fprintf(stderr, "bench-runner: %s ended before the workload was done\n", run->engine);
 	return done ? 0 : 1;
