@@ -5,6 +5,7 @@
 #	make bench          nine operations and boot to init: table, build/bench/ops.json
 #	make bench-reasons  the same with exits by reason: build/bench/reasons.json
 #	make bench-exits    what one exit of each kind costs: build/bench/exits.json
+#	make bench-ram      operations with RAM files against anonymous RAM: build/bench/ram.json
 #
 # BENCH_ENGINES, BENCH_OPS (separated by spaces) and BENCH_BOOTS choose a part;
 # BENCH_FLAGS=--json prints the JSON instead of the table.
@@ -15,6 +16,7 @@ BENCH_BOOTS   ?= 3
 BENCH_KERNEL  ?= 6.1
 BENCH_TIMEOUT ?= 1500
 BENCH_FLAGS   ?=
+BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+file
 BENCH_SHARE   := $(BUILD)/bench/share
 BENCH_CFLAGS  := $(CFLAGS) -std=gnu11 $(WARN) -static
 
@@ -45,8 +47,8 @@ bench-files: $(addprefix $(BENCH_SHARE)/,bench-workload bench-runner bench-exits
 
 bench-module: modules-$(BENCH_KERNEL)
 	@mkdir -p $(BENCH_SHARE)
-	@objcopy --strip-debug $(BUILD)/kmod/$(BENCH_KERNEL)/penumbra_kvm.ko \
-		$(BENCH_SHARE)/penumbra_kvm.ko
+	@for m in $(BUILD)/kmod/$(BENCH_KERNEL)/penumbra_*.ko; do \
+		objcopy --strip-debug $$m $(BENCH_SHARE)/$${m##*/} || exit 1; done
 
 # $(call bench_run,NAME,MODE): measure in the test host, report what came back.
 define bench_run
@@ -58,7 +60,7 @@ define bench_run
 	@bench/report $(BENCH_FLAGS) $(BENCH_SHARE)/$(1).tsv $(BUILD)/bench/$(1).json
 endef
 
-.PHONY: bench bench-reasons bench-exits
+.PHONY: bench bench-reasons bench-exits bench-ram
 bench: bench-files
 	$(call bench_run,ops,ops)
 
@@ -67,3 +69,7 @@ bench-reasons: bench-files
 
 bench-exits: bench-files
 	$(call bench_run,exits,exits)
+
+bench-ram: BENCH_ENGINES := $(BENCH_RAM_ENGINES)
+bench-ram: bench-files bench-module
+	$(call bench_run,ram,ops)

@@ -11,6 +11,8 @@
 # and the module penumbra_kvm.ko for this host's kernel.  OPS (operations, or kinds
 # of exits) is a list separated by commas, "" for all.  Each engine boots a guest
 # once for the operations and BOOTS-1 times more for the boot figures alone.
+# ENGINE+file is the engine with the guest's RAM in a file of penumbra_mem, 2 MiB
+# frames allowed, as anonymous memory is with the kernel's defaults.
 set -eu
 
 mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
@@ -20,19 +22,29 @@ work=/tmp/bench
 mkdir -p "$work"
 # What is executed comes from memory, not from a shared folder whose cost would be measured too.
 cp "$dir"/bench-* "$dir"/bench.cpio "$work"/
-[ ! -f "$dir/penumbra_kvm.ko" ] || cp "$dir/penumbra_kvm.ko" "$work"/
+for module in kvm mem; do
+	[ ! -f "$dir/penumbra_$module.ko" ] || cp "$dir/penumbra_$module.ko" "$work"/
+done
+ram=/tmp/ram
 
 load() {
 	case $1 in
-	kvm:nested)	modprobe kvm_amd npt=1 ;;
-	kvm:shadow)	modprobe kvm_amd npt=0 ;;
+	kvm:nested*)	modprobe kvm_amd npt=1 ;;
+	kvm:shadow*)	modprobe kvm_amd npt=0 ;;
 	penumbra:*)	insmod "$work/penumbra_kvm.ko" ;;
 	native)		;;
 	*)		echo "bench: unknown engine $1" >&2; return 1 ;;
 	esac
+	case $1 in
+	*+file)		insmod "$work/penumbra_mem.ko" && mkdir -p $ram &&
+			mount -t penumbra -o size=90%,huge=always none $ram ;;
+	esac
 }
 
 unload() {
+	case $1 in
+	*+file)		umount $ram && rmmod penumbra_mem ;;
+	esac
 	case $1 in
 	kvm:*)		modprobe -r kvm_amd ;;
 	penumbra:*)	rmmod penumbra_kvm ;;
@@ -44,6 +56,10 @@ engine_flags() {
 	case $1 in
 	kvm:*)		echo "-machine pc,kernel_irqchip=off -cpu host,-kvm-asyncpf-int" ;;
 	penumbra:*)	echo "-machine pc -cpu host" ;;
+	esac
+	case $1 in
+	*+file)		echo "-machine memory-backend=ram -object" \
+			"memory-backend-file,id=ram,size=1024M,mem-path=$ram,share=on,align=2M" ;;
 	esac
 }
 
