@@ -73,3 +73,5 @@ bench-exits: bench-files
 bench-ram: BENCH_ENGINES := $(BENCH_RAM_ENGINES)
 bench-ram: bench-files bench-module
 	$(call bench_run,ram,ops)
+
+include bench/sharing.mk
