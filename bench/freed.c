@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Runs in the test host: does memory come back that a guest has freed?
+ *
+ *	bench-freed RESULT LABEL DIR MIB ORDER -- qemu-system-x86_64 ARGUMENT...
+ *
+ * Boots a guest with a RAM file in DIR and free page reporting, lets it fill half of its
+ * free memory and free it again, and waits until the file's resident size no longer falls. The line appended to
+ * RESULT, separated by tabs, in pages; used is the guest's RAM less its MemFree:
+ *
+ *	freed LABEL RESIDENT USED PEAK_RESIDENT PEAK_USED END_RESIDENT END_USED WAITED_MS
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sharing.h"
+
+#define SECOND_NS	1000000000ull
+#define ANSWER_NS	(120 * SECOND_NS)
+#define QUIET_SECONDS	6u			/* the guest reports every 2 s */
+#define MAX_SECONDS	120u
+
+struct memory {
+	uint64_t resident, used;
+};
+
+static uint64_t resident_pages(const char *dir)
+{
+	char path[SHARING_PATH_BYTES];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%.200s/guest0", dir);
+	if (stat(path, &st))
+		qemu_die(path);
+	return (uint64_t)st.st_blocks / 8;
+}
+
+/* Type @command; the number behind "@=" in what the guest prints (in the echo there is none). */
+static uint64_t ask(struct guests *guests, const char *command)
+{
+	struct qemu *qemu = &guests->qemu[0];
+	uint64_t limit = now_ns() + ANSWER_NS, value;
+	char text[8192], *at;
+	size_t have = 0;
+	ssize_t n;
+
+	if (write(qemu->serial, command, strlen(command)) < 0)
+		qemu_die("serial");
+	while (now_ns() < limit && have < sizeof(text) - 1) {
+		struct pollfd poll_for = { .fd = qemu->serial, .events = POLLIN };
+
+		if (poll(&poll_for, 1, 1000) <= 0)
+			continue;
+		n = read(qemu->serial, text + have, sizeof(text) - 1 - have);
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+		text[have] = 0;
+		for (at = text; (at = strstr(at, "@=")); at++)
+			if (sscanf(at, "@=%lu;", &value) == 1 && strchr(at, ';'))
+				return value;
+	}
+	fprintf(stderr, "bench-freed: no answer to %s", command);
+	exit(1);
+}
+
+static struct memory look(struct guests *guests, const char *dir)
+{
+	uint64_t free_kib = ask(guests, "echo \"@=$(awk '/MemFree/ { print $2 }' /proc/meminfo);\"\n");
+
+	return (struct memory){ resident_pages(dir), guests->mib * 256ul - free_kib / 4 };
+}
+
+/* Until it has not fallen for a while; milliseconds until the last time it fell. */
+static uint64_t wait_until_back(struct guests *guests, const char *dir)
+{
+	uint64_t start = now_ns(), fell = start, least = resident_pages(dir), now;
+
+	for (unsigned int i = 0; i < 10 * MAX_SECONDS; i++) {
+		guests_wait_ns(guests, SECOND_NS / 10);
+		now = resident_pages(dir);
+		if (now < least) {
+			least = now;
+			fell = now_ns();
+		}
+		if (now_ns() > fell + QUIET_SECONDS * SECOND_NS)
+			break;
+	}
+	return (fell - start) / 1000000;
+}
+
+static void measure(FILE *result, const char *label, const char *dir, struct guests *guests,
+		    const char *order)
+{
+	struct memory start, peak, end;
+	char command[200];
+	uint64_t waited;
+
+	if (*order) {
+		/* Registering the device sets it, so that the kernel's command line cannot. */
+		snprintf(command, sizeof(command), "echo %s >/sys/module/page_reporting/parameters/"
+			 "page_reporting_order; echo \"@=$?;\"\n", order);
+		if (ask(guests, command))
+			fprintf(stderr, "bench-freed: the guest does not take the order\n");
+	}
+	/* until reporting at boot is over, too */
+	wait_until_back(guests, dir);
+	start = look(guests, dir);
+	snprintf(command, sizeof(command), "mount -t tmpfs -o size=100%% none /tmp; "
+		 "dd if=/dev/zero bs=1M count=%u of=/tmp/x 2>/dev/null; echo \"@=$?;\"\n",
+		 (unsigned int)(guests->mib - start.used / 256) / 2);
+	if (ask(guests, command))
+		fprintf(stderr, "bench-freed: the guest could not fill its memory\n");
+	peak = look(guests, dir);
+	ask(guests, "rm /tmp/x; echo \"@=$?;\"\n");
+	waited = wait_until_back(guests, dir);
+	end = look(guests, dir);
+	fprintf(result, "freed\t%s\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\n", label, start.resident,
+		start.used, peak.resident, peak.used, end.resident, end.used, waited);
+}
+
+int main(int argc, char **argv)
+{
+	struct guests *guests = calloc(1, sizeof(*guests));
+	struct scanner scanner = { .name = "none" };
+	FILE *result;
+
+	if (argc < 8 || !guests || strcmp(argv[6], "--")) {
+		fprintf(stderr, "usage: bench-freed RESULT LABEL DIR MIB ORDER -- QEMU ARGUMENT...\n");
+		return 2;
+	}
+	result = fopen(argv[1], "a");
+	if (!result)
+		qemu_die(argv[1]);
+	snprintf(scanner.dir, sizeof(scanner.dir), "%s", argv[3]);
+	guests->mib = (unsigned int)atoi(argv[4]);
+	guests_add(guests, &scanner, argv + 7, NULL);
+	measure(result, argv[2], argv[3], guests, argv[5]);
+	guests_end(guests, &scanner);
+	if (fclose(result))
+		qemu_die(argv[1]);
+	return 0;
+}
