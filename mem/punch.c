@@ -47,7 +47,8 @@ int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first
 			release(chunk, first, nr);
 		return nr;
 	}
-	/* Pinned: whoever holds it goes on seeing what the file has. */
+	/* Pinned: whoever holds it goes on seeing what the file has. The end may be there now: no mapping stays. */
+	mem_chunk_unmap_huge(chunk);
 	for (i = first; i < first + nr; i++)
 		clear_page(mem_chunk_data(chunk, i));
 	chunk->huge_writable = true;

@@ -284,7 +284,14 @@ static void test_huge(void **state)
 	assert_int_equal(get(&a, 6), 5);
 	assert_int_equal(stat_of(&a.stat.huge), 1);
 	host_put(frame);
-	/* an end inside */
+	/* an end inside: no memory for slots, and nobody has beyond it mapped; then by slots */
+	put(&a, 7, 6);
+	unmaps = 0;
+	kapi_fail_nth(1);
+	assert_int_equal(mem_file_resize(&a, 7), 0);
+	assert_true(kapi_failed());
+	assert_int_equal(unmaps, 1 + 2);	/* two chunks behind it had pages */
+	assert_int_equal(stat_of(&a.stat.huge), 1);
 	assert_int_equal(mem_file_resize(&a, 6), 0);
 	assert_int_equal(pages(), 6);
 	assert_int_equal(mem_file_resize(&a, PAGES), 0);
