@@ -316,7 +316,7 @@ bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i)
 		mem_frame_share(frame, chunk->file->group, 1);
 		return false;
 	}
-	chunk->slots[i] &= ~MEM_SLOT_SHARED;
+	chunk->slots[i] &= ~(MEM_SLOT_SHARED | MEM_SLOT_HEAT);
 	mem_chunk_count(chunk, 0, -1, 0);
 	return true;
 }

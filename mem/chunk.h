@@ -37,7 +37,7 @@
 #define MEM_SLOT_WRITABLE	BIT_ULL(0)
 #define MEM_SLOT_SHARED		BIT_ULL(1)
 #define MEM_SLOT_HEAT_SHIFT	2
-#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)	/* the scanner's: cleared with WRITABLE, and when sharing begins */
+#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)	/* the scanner's: cleared with WRITABLE, and when sharing begins or ends */
 #define MEM_SLOT_ZERO		BIT_ULL(4)
 #define MEM_SLOT_MAPPED		BIT_ULL(5)
 #define MEM_SLOT_FLAGS		GENMASK_ULL(5, 0)

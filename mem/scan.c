@@ -233,10 +233,9 @@ static u32 scan_some(struct mem_scan *scan, u64 now)
 		return close_round(scan, now);
 	if (!scan->in_group || group->serial != scan->group)
 		enter_group(scan, group);
-	if (scan->sweep)
+	if (scan->sweep) {
 		sweep(scan, group);
-	chunk = next_chunk(scan, group, &end);
-	if (chunk) {
+	} else if ((chunk = next_chunk(scan, group, &end))) {
 		pages = mem_scan_visit(scan, group, chunk);
 		scan->pool->host->file_put(chunk->file);
 	} else if (end) {

@@ -16,7 +16,8 @@
  * How often a page is looked at: its slot has 2 bits for the scanner.
  *
  *   0, 1, 2   at each visit, each 4th, each 16th: grows when it had changed, 0 if not
- *   3         known: its hash is in the index. Skipped as long as it is not WRITABLE.
+ *   3         known: its hash is in the index. Skipped as long as it is not WRITABLE. Of a shared
+ *             page: that of its frame.
  */
 #include "mem/scan.h"
 
@@ -118,16 +119,18 @@ static bool wanted(struct visit *v, u32 i, u64 slot)
 {
 	u32 heat = heat_of(slot);
 
-	if (slot & MEM_SLOT_SHARED)
-		return !READ_ONCE(mem_slot_frame(slot)->hash);
-	if (v->scan->full)
-		return true;
-	if (heat == HEAT_KNOWN) {
-		if (slot & MEM_SLOT_WRITABLE)
-			return true;
+	if (heat == HEAT_KNOWN && !(slot & MEM_SLOT_WRITABLE) && !v->scan->full) {
 		v->skipped++;
 		return false;
 	}
+	if (slot & MEM_SLOT_SHARED) {
+		if (!READ_ONCE(mem_slot_frame(slot)->hash))
+			return true;
+		set_heat(v->chunk, i, HEAT_KNOWN);	/* its frame need not be looked at again */
+		return false;
+	}
+	if (v->scan->full || heat == HEAT_KNOWN)
+		return true;
 	if ((v->turn + i) & (BIT(2 * heat) - 1)) {
 		v->postponed++;
 		return false;

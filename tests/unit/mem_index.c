@@ -190,6 +190,49 @@ static void test_max_entries(void **state)
 	audit();
 }
 
+static bool keep_even(void *asked, u64 location)
+{
+	++*(u64 *)asked;
+	return location % 2 == 0;
+}
+
+/* Full of hints: they are asked about once each, those not kept go, frames are not asked about. */
+static void test_sweep(void **state)
+{
+	u64 i, asked = 0, evens = 0;
+	u32 part;
+
+	ix.max_entries = 20000;
+	for (i = 0; i < 100; i++) {
+		frames[i].hash = random_word();
+		assert_true(mem_index_add_frame(&ix, &frames[i]));
+	}
+	for (i = 0; i < 20000; i++) {
+		hint_hash[i] = random_word();
+		mem_index_add_hint(&ix, hint_hash[i], i);
+	}
+	assert_false(mem_index_wants_sweep(&ix));
+	for (i = 20000; i < 22000; i++)
+		mem_index_add_hint(&ix, random_word(), i);
+	assert_true(mem_index_wants_sweep(&ix));
+	assert_int_equal(ix.hints + ix.frames, 20000);
+	for (part = mem_index_sweep_begin(&ix); part-- > 0; )
+		mem_index_sweep(&ix, part, keep_even, &asked);
+	assert_in_range(asked, 19000, 25000);	/* some move meanwhile */
+	assert_int_equal(ix.frames, 100);
+	assert_in_range(ix.hints, 9000, 11000);
+	assert_false(mem_index_wants_sweep(&ix));
+	for (i = 0; i < 100; i++)
+		assert_true(found_frame(&frames[i]));
+	for (i = 0; i < 20000; i++)
+		evens += found_hint(hint_hash[i], i) && i % 2 == 0;
+	assert_in_range(evens, 8500, 10000);
+	/* Fewer chunks than before: also a reason. */
+	ix.max_entries = 1000;
+	assert_true(mem_index_wants_sweep(&ix));
+	audit();
+}
+
 static void random_operation(u64 *lost)
 {
 	u64 r = random_word(), hash = (r >> 40) % 5000 ? random_word() : r % 100 + 1;
@@ -277,7 +320,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_small), TEST(test_limits), TEST(test_one_hash), TEST(test_growth),
-		TEST(test_max_entries), TEST(test_random), TEST(test_no_memory),
+		TEST(test_max_entries), TEST(test_sweep), TEST(test_random), TEST(test_no_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

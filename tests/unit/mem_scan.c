@@ -456,6 +456,33 @@ static void test_steady(void **state)
 	assert_ptr_equal(guests[0].map[7], guests[1].map[1007]);
 }
 
+/* All that is known of pages takes half a percent of them, and a few pages besides. */
+static void test_metadata(void **state)
+{
+	u64 value = 1;
+	u32 n, i, r;
+
+	start_guests(GUESTS);
+	for (r = 0; r < 10; r++) {
+		for (n = 0; n < GUESTS; n++)
+			for (i = 0; i < PAGES; i++)
+				if (r == 0 || i % (r + 1) == 0)
+					guest_write(&guests[n], i, value++);
+		rounds_of_scan(8);
+		print_message("# %lld bytes of metadata for %u pages\n",
+			      atomic64_read(&pool.metadata_bytes), GUESTS * PAGES);
+		assert_in_range(atomic64_read(&pool.metadata_bytes), 1,
+				GUESTS * PAGES * PAGE_SIZE / 200 + 5 * PAGE_SIZE);
+	}
+	/* Four of the five end. */
+	for (n = 1; n < GUESTS; n++)
+		guest_end(&guests[n]);
+	rounds_of_scan(2);
+	assert_in_range(atomic64_read(&pool.metadata_bytes), 1,
+			PAGES * PAGE_SIZE / 200 + 7 * PAGE_SIZE);
+	check_all();
+}
+
 /* Groups do not share; a file that never shares is left alone. */
 static void test_groups(void **state)
 {
@@ -791,7 +818,7 @@ int main(void)
 #define HUGE(f)	cmocka_unit_test_setup_teardown(f, setup_huge, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_paused), TEST(test_paused_random), TEST(test_one_guest), TEST(test_steady),
-		TEST(test_groups), TEST(test_volatile), TEST(test_busy), TEST(test_pinned),
+		TEST(test_metadata), TEST(test_groups), TEST(test_volatile), TEST(test_busy), TEST(test_pinned),
 		TEST(test_reserve), TEST(test_budget), TEST(test_estimate),
 		TEST(test_coming_and_going),
 		HUGE(test_huge), HUGE(test_huge_unique), HUGE(test_huge_threshold), HUGE(test_gather),
