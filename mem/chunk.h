@@ -59,6 +59,7 @@ struct mem_chunk {
 	u32 id;				/* in the group; 0: none yet. mem_file_fini() has it forgotten */
 	u8 heat;			/* rarer visits: every 2^heat rounds */
 	u8 volatility;			/* 0 to 3: how much of it had changed when last looked at */
+	bool written;			/* a mark for writing was set since its last visit */
 	u8 turn;			/* counts visits, for the heat of pages */
 	bool visited;
 	bool huge_known;		/* huge: all hints entered, and unchanged since if not huge_writable */

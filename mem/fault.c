@@ -79,6 +79,7 @@ int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **f
 	int err;
 
 	lockdep_assert_held(&chunk->lock);
+	WRITE_ONCE(chunk->written, true);
 	for (;;) {
 		/* Asked anew each time: the lock may have been dropped. */
 		if (unlikely(beyond_end(chunk, i)))
@@ -199,6 +200,7 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame)
 			chunk->huge_writable = true;
 		else
 			chunk->slots[i] |= MEM_SLOT_WRITABLE;
+		WRITE_ONCE(chunk->written, true);
 		mark_mapped(chunk, i);
 		file->pool->host->lock(frame);
 	} else {

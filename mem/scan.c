@@ -9,7 +9,8 @@
  * id, so groups, files and chunks come and go as they like.
  *
  * A chunk in which nothing was found is visited in every second round, then every fourth, up to
- * every sixteenth. A page that changes is looked at more rarely still (scan_chunk.c). What it
+ * every sixteenth, until a page in it is written that was known not to change. Pages that change
+ * are looked at more rarely (scan_chunk.c). What it
  * costs to have everything scanned that does not change is therefore next to nothing, and the budget
  * is spent on what is new.
  */
@@ -57,6 +58,8 @@ static bool is_due(const struct mem_scan *scan, const struct mem_chunk *chunk)
 
 	if (scan->full || !READ_ONCE(chunk->visited))
 		return true;
+	if (READ_ONCE(chunk->written))
+		heat = 0;
 	if (READ_ONCE(scan->order) == MEM_SCAN_VOLATILE)
 		heat = max(heat, 2u * READ_ONCE(chunk->volatility));
 	return !((scan->round + chunk->id) & (BIT(heat) - 1));

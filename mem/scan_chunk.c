@@ -15,7 +15,7 @@
  *
  * How often a page is looked at: its slot has 2 bits for the scanner.
  *
- *   0, 1, 2   at each visit, each 4th, each 16th: grows when it had changed, 0 if not
+ *   0, 1, 2   at each visit, each 2nd, each 8th: grows when it had changed, 0 if not
  *   3         known: its hash is in the index. Skipped as long as it is not WRITABLE. Of a shared
  *             page: that of its frame.
  */
@@ -24,7 +24,7 @@
 #define HEAT_MAX	2
 #define HEAT_KNOWN	3
 #define CHUNK_HEAT_MAX	4
-#define CHUNK_HEAT_UNSETTLED	2	/* with pages that change */
+#define CHUNK_HEAT_UNSETTLED	1	/* with pages that change */
 #define CHUNK_HEAT_PINNED	8	/* trying disturbs its users for nothing */
 #define GATHER_HEAT	3	/* so many visits for nothing, and a chunk is put together again */
 
@@ -114,6 +114,9 @@ static bool is_private(u64 slot)
 
 /* -------------------------------------------------------------------- look -- */
 
+/* A page of heat i is looked at in one of so many visits and one more. */
+static const u8 interval_mask[HEAT_MAX + 1] = { 0, 1, 7 };
+
 /* Is page @i, which has a frame, to be hashed this time? */
 static bool wanted(struct visit *v, u32 i, u64 slot)
 {
@@ -131,7 +134,7 @@ static bool wanted(struct visit *v, u32 i, u64 slot)
 	}
 	if (v->scan->full || heat == HEAT_KNOWN)
 		return true;
-	if ((v->turn + i) & (BIT(2 * heat) - 1)) {
+	if ((v->turn + i) & interval_mask[heat]) {
 		v->postponed++;
 		return false;
 	}
@@ -545,7 +548,8 @@ static void learn_page(struct visit *v, u32 i)
 	} else if (mem_pages_has(&v->calm, i)) {
 		heat = HEAT_MAX;	/* pinned */
 	} else {
-		heat = heat == HEAT_KNOWN ? 1 : min(heat + 1, (u32)HEAT_MAX);
+		/* One that was known costs its guest a fault each time it becomes so: not too soon again. */
+		heat = heat == HEAT_KNOWN ? HEAT_MAX : min(heat + 1, (u32)HEAT_MAX);
 	}
 	set_heat(chunk, i, heat);
 }
@@ -623,6 +627,7 @@ u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_ch
 	mutex_lock(&chunk->lock);
 	if (chunk->file->group == group && !chunk->file->never_share) {
 		v.turn = chunk->turn++;
+		WRITE_ONCE(chunk->written, false);
 		pages = visit(&v);
 	}
 	if (v.busy)
