@@ -49,6 +49,8 @@ struct mem_chunk {
 	struct mem_frame *huge;
 	u64 *slots;
 	u16 present, shared, zero;	/* pages of each kind; 512 or 0 if huge */
+	u16 awaited;			/* mem_file_mkwrite() sent a writer of this page - 1 away; 0: none */
+	bool awaited_in_vain;		/* and a reader could not be given what the writer needs */
 	bool huge_writable;		/* as WRITABLE, for the 2 MiB frame */
 	bool huge_shared;		/* as SHARED: it has, or had, a ring */
 	bool huge_mapped;		/* as MAPPED */

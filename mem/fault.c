@@ -12,6 +12,8 @@
  *
  * A mapped page that is shared is first written through mem_file_mkwrite(), which only
  * unmaps it; the fault that follows does the rest, without the reference that the first has on the frame.
+ * That may be a fault to read, since one instruction can read and write the page: it gets what a
+ * fault to write would. Otherwise the two would follow each other for ever.
  */
 #include "mem/chunk.h"
 
@@ -137,6 +139,35 @@ static void mark_mapped(struct mem_chunk *chunk, u32 i)
 		chunk->zero_mapped = true;
 }
 
+/*
+ * Somebody comes to read page @i: is it who was sent away when he wanted to write it? Then it is
+ * made writable, or if that fails he may read it and hears of the error when he writes.
+ */
+static bool awaits_writer(struct mem_chunk *chunk, u32 i)
+{
+	struct mem_frame *frame;
+
+	if (likely(chunk->awaited != i + 1))
+		return false;
+	chunk->awaited_in_vain = mem_chunk_make_writable(chunk, i, &frame);
+	if (!chunk->awaited_in_vain)
+		chunk->awaited = 0;
+	return !chunk->awaited_in_vain;
+}
+
+/* After the page was unmapped for a writer who shall fault again. */
+static int send_away(struct mem_chunk *chunk, u32 i)
+{
+	struct mem_frame *frame;
+	int err = 0;
+
+	if (unlikely(chunk->awaited == i + 1 && chunk->awaited_in_vain))
+		err = mem_chunk_make_writable(chunk, i, &frame);
+	chunk->awaited = i + 1;
+	chunk->awaited_in_vain = false;
+	return err ? err : -EAGAIN;
+}
+
 /* ------------------------------------------------------------ the interface -- */
 
 int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_frame **frame)
@@ -152,6 +183,10 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 	if (unlikely(!chunk))
 		return -ENOMEM;
 	mutex_lock(&chunk->lock);
+	if (!write)
+		write = awaits_writer(chunk, i);
+	else if (unlikely(chunk->awaited == i + 1))
+		chunk->awaited = 0;
 	if (write)
 		err = mem_chunk_make_writable(chunk, i, frame);
 	else if (unlikely(beyond_end(chunk, i)))
@@ -205,7 +240,7 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame)
 		file->pool->host->lock(frame);
 	} else {
 		unmap_page(chunk, i);
-		err = -EAGAIN;
+		err = send_away(chunk, i);
 	}
 	mutex_unlock(&chunk->lock);
 	return err;
@@ -224,6 +259,10 @@ int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame 
 	if (!chunk)
 		return write ? -ENOMEM : 0;
 	mutex_lock(&chunk->lock);
+	if (!write)
+		write = awaits_writer(chunk, i);
+	else if (unlikely(chunk->awaited == i + 1))
+		chunk->awaited = 0;
 	if (write)
 		err = mem_chunk_make_writable(chunk, i, frame);
 	else if (beyond_end(chunk, i))

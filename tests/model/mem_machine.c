@@ -621,6 +621,8 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 		others_run(m, p->frame);
 	}
 	r = mem_file_mkwrite(file, p->index, p->frame);
+	if (r == -EAGAIN)	/* who comes next, to read or to write, finds a page for it */
+		mm_not_hole(m, v->file, p->index, 1);
 	if (r)
 		mf_put(p->frame);
 	else

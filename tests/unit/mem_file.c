@@ -299,6 +299,44 @@ static void test_huge(void **state)
 	end();
 }
 
+/* As an instruction does it that reads the page, then writes it, and each time starts anew. */
+static void read_then_write(struct mem_file *file, u64 index)
+{
+	struct mem_frame *frame;
+	int round, err = -EAGAIN;
+
+	for (round = 0; err && round < 3; round++) {
+		assert_int_equal(mem_file_fault(file, index, false, &frame), 0);
+		err = mem_file_mkwrite(file, index, frame);
+		assert_true(!err || err == -EAGAIN);
+		host_put(frame);
+		check();
+	}
+	assert_int_equal(err, 0);
+	assert_true(round <= 2);
+}
+
+static void test_read_then_write(void **state)
+{
+	int err;
+
+	begin(false, 0, 0);
+	read_then_write(&a, 7);					/* a hole */
+	put(&a, 8, 80);
+	assert_int_equal(mem_file_clone(&a, 0, &b, 0, PAGES, &err), PAGES);
+	read_then_write(&b, 8);					/* shared */
+	assert_int_equal(get(&a, 8), 80);
+	assert_int_equal(get(&b, 8), 80);
+	end();
+	begin(true, 0, 0);
+	read_then_write(&a, 7);					/* nothing in the chunk */
+	assert_int_equal(stat_of(&a.stat.huge), 1);
+	assert_int_equal(mem_file_clone(&a, 0, &b, 0, PAGES, &err), PAGES);
+	read_then_write(&b, 8);					/* a shared 2 MiB frame */
+	assert_int_equal(pages(), 513);
+	end();
+}
+
 /* A hole cannot be filled beyond the limit; a 2 MiB frame that does not fit is done without. */
 static void test_limit(void **state)
 {
@@ -590,6 +628,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_huge),
+		cmocka_unit_test(test_read_then_write),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_clone_small),
 		cmocka_unit_test(test_clone_pinned),
