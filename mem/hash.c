@@ -35,7 +35,7 @@ void mem_key_fini(struct mem_key *key)
 }
 
 /* One of the products: of the words i and i + 1. */
-static __always_inline u128 product(const u64 *p, const u64 *k, unsigned int i)
+static __no_kcsan __always_inline u128 product(const u64 *p, const u64 *k, unsigned int i)
 {
 	return (u128)(p[i] + k[i]) * (p[i + 1] + k[i + 1]);
 }
@@ -50,7 +50,7 @@ static u64 fold(const u64 *k, u128 sum)
 	return hash ?: 1;
 }
 
-u64 mem_hash_page(const struct mem_key *key, const void *page)
+__no_kcsan u64 mem_hash_page(const struct mem_key *key, const void *page)
 {
 	const u64 *p = page, *end = p + MEM_PAGE_WORDS, *k = key->words;
 	unsigned int i;
@@ -67,7 +67,7 @@ u64 mem_hash_page(const struct mem_key *key, const void *page)
 }
 
 /* One instruction a word. Most pages that are not zero say so in the first turn. */
-bool mem_page_is_zero(const void *page)
+__no_kcsan bool mem_page_is_zero(const void *page)
 {
 	const u64 *p = page, *end = p + MEM_PAGE_WORDS;
 

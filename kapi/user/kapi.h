@@ -58,6 +58,7 @@ typedef unsigned int gfp_t;
 #endif
 #undef noinline
 #define noinline	__attribute__((noinline))
+#define __no_kcsan	__attribute__((no_sanitize_thread))	/* its races are meant */
 #define __packed	__attribute__((packed))
 #define __aligned(n)	__attribute__((aligned(n)))
 #define __maybe_unused	__attribute__((unused))

@@ -49,11 +49,11 @@ static unsigned long bad, done, faults, clones, punches, merged;
 static char first_bad[160];
 static pthread_mutex_t bad_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The scanner reads pages that are being written, and so does whoever copies a pinned one. */
+/* Whoever copies a pinned page reads what is being written. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-	return "race:mem_hash_page\nrace:mem_page_is_zero\nrace:^device$\n";
+	return "race:^device$\n";
 }
 
 /* Two chunks are locked in any order, under the pool's pair_lock: more than it can see. */
