@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 		qemu_die(argv[1]);
 	scanner_init(&scanner, argv[3]);
 	guests->mib = (unsigned int)atoi(argv[4]);
-	guests_add(guests, &scanner, argv + 6, NULL);
+	guests_add(guests, &scanner, argv + 6);
 	measure(result, argv[2], argv[3], guests);
 	guests_end(guests, &scanner);
 	if (fclose(result))

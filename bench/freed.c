@@ -138,7 +138,7 @@ int main(int argc, char **argv)
 		qemu_die(argv[1]);
 	snprintf(scanner.dir, sizeof(scanner.dir), "%s", argv[3]);
 	guests->mib = (unsigned int)atoi(argv[4]);
-	guests_add(guests, &scanner, argv + 7, NULL);
+	guests_add(guests, &scanner, argv + 7);
 	measure(result, argv[2], argv[3], guests, argv[5]);
 	guests_end(guests, &scanner);
 	if (fclose(result))

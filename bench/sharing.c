@@ -10,7 +10,7 @@
  *	--files DIR		RAM files in DIR, on a penumbra mount (else KSM)
  *	--guests N --mib M	how many, how large (1, 96)
  *	--kernels A,B,...	the guests run /boot/guest/vmlinuz-A, -B, ... in turn
- *	--type TEXT		typed on each guest's console when it is up
+ *	--type TEXT		typed on each guest's console when all are up
  *	--settle S		seconds from then until measuring starts (10)
  *	--window S		least length of a measured window (20)
  *	--catch-up P --steady P	pages a second until all is found, and afterwards (50000, 5000)
@@ -214,6 +214,8 @@ static void compare_savings(struct run *run)
 
 static void measure_set(struct run *run)
 {
+	if (run->opt.input)
+		guests_type(&run->guests, run->opt.input);
 	guests_wait_ns(&run->guests, run->opt.settle_ns);
 	if (run->opt.compare_only) {
 		guests_pause(&run->guests, true);
@@ -251,7 +253,7 @@ static void start_guests(struct run *run)
 	argv[n + 2] = NULL;
 	for (unsigned int i = 0; i < run->opt.guests; i++) {
 		snprintf(path, sizeof(path), "/boot/guest/vmlinuz-%s", kernel[i % kernels]);
-		guests_add(&run->guests, &run->scanner, argv, run->opt.input);
+		guests_add(&run->guests, &run->scanner, argv);
 	}
 }
 

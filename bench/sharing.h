@@ -48,9 +48,10 @@ struct guests {
 /* CPU time of a process with all its threads, those that ended included; 0 if it is gone. */
 uint64_t process_cpu_ns(pid_t pid);
 
-/* Start guest @index with its RAM where @scanner finds it, wait until it is up, type @input. */
-void guests_add(struct guests *guests, const struct scanner *scanner, char *const qemu_argv[],
-		const char *input);
+/* Start one more guest with its RAM where @scanner finds it, wait until it is up. */
+void guests_add(struct guests *guests, const struct scanner *scanner, char *const qemu_argv[]);
+/* Type @text on every guest's console. */
+void guests_type(struct guests *guests, const char *text);
 /* Let (emulated) time pass, reading what the guests print. */
 void guests_wait_ns(struct guests *guests, uint64_t ns);
 void guests_pause(struct guests *guests, bool pause);

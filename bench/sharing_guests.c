@@ -82,8 +82,7 @@ static void wait_until_up(struct guests *guests, struct qemu *qemu)
 	exit(1);
 }
 
-void guests_add(struct guests *guests, const struct scanner *scanner, char *const qemu_argv[],
-		const char *input)
+void guests_add(struct guests *guests, const struct scanner *scanner, char *const qemu_argv[])
 {
 	char object[2 * SHARING_PATH_BYTES], mem[32], *argv[MAX_ARGS];
 	struct qemu *qemu = &guests->qemu[guests->nr];
@@ -103,8 +102,13 @@ void guests_add(struct guests *guests, const struct scanner *scanner, char *cons
 	qemu_start(qemu, argv);
 	wait_until_up(guests, qemu);
 	guests->nr++;
-	if (input && write(qemu->serial, input, strlen(input)) < 0)
-		qemu_die("serial");
+}
+
+void guests_type(struct guests *guests, const char *text)
+{
+	for (size_t i = 0; i < guests->nr; i++)
+		if (write(guests->qemu[i].serial, text, strlen(text)) < 0)
+			qemu_die("serial");
 }
 
 void guests_wait_ns(struct guests *guests, uint64_t ns)
