@@ -36,6 +36,7 @@ $1 == "set" {
 	if (!(name in seen))
 		cases[++ncases] = name
 	seen[name] = 1
+	nscanned += $3 != "exact"
 }
 $1 == "equal"	{ equal[$2, $3, $4] = $5 }
 $1 == "window" {
@@ -105,27 +106,37 @@ function added(label, phase,    key, idle) {
 
 function ratio(a, b) { return b > 0 ? a / b : 0 }
 
-function savings_table(    i, l) {
-	printf comment "%-14s %3s %8s %7s %7s %7s %8s %8s | %8s %7s %8s %7s\n", "savings, pages", "n", \
-		"present", "zero", "inside", "between", "possible", "nonzero", "saved", "%", \
+function savings_table(    i, l, line) {
+	printf comment "%-14s %3s %8s %7s %7s %7s %8s %8s %8s | %8s %7s %8s %7s\n", "savings, pages", "n", \
+		"present", "zero", "inside", "between", "possible", "%", "nonzero%", "saved", "%", \
 		"settled", "%"
 	for (i = 1; i <= nsets; i++) {
 		l = sets[i]
-		printf comment "%-14s %3.0f %8.0f %7.0f %7.0f %7.0f %8.0f %8.0f | %8.0f %7.2f %8.0f %7.2f\n", l, guests[l], \
+		line = sprintf("%-14s %3.0f %8.0f %7.0f %7.0f %7.0f %8.0f %8.2f %8.2f", l, guests[l], \
 			equal[l, "after", "present"], equal[l, "after", "zero"], \
 			equal[l, "after", "inside"], equal[l, "after", "between"], \
-			equal[l, "after", "possible"], equal[l, "after", "possible-nonzero"], \
-			paused[l], percent(paused[l], equal[l, "after", "possible"]), \
-			settled[l], percent(settled[l], equal[l, "after", "possible"])
+			equal[l, "after", "possible"], \
+			percent(equal[l, "after", "possible"], equal[l, "after", "present"]), \
+			percent(equal[l, "after", "possible-nonzero"], \
+				equal[l, "after", "present"] - equal[l, "after", "zero"]))
+		if (scanner[l] != "exact")
+			line = line sprintf(" | %8.0f %7.2f %8.0f %7.2f", paused[l], \
+				percent(paused[l], equal[l, "after", "possible"]), settled[l], \
+				percent(settled[l], equal[l, "after", "possible"]))
+		print comment line
 	}
 }
 
 function cost_table(    i, l, k, f, p) {
+	if (!nscanned)
+		return
 	print comment
 	printf comment "%-14s %3s %12s %9s | %12s %12s %9s %9s | %12s\n", "cost, ticks", "n", "to 95 %", \
 		"per page", "steady, /s", "all added/s", "exits/s", "idle's", "fast, /s"
 	for (i = 1; i <= nsets; i++) {
 		l = sets[i]
+		if (scanner[l] == "exact")
+			continue
 		k = l SUBSEP "steady"
 		f = l SUBSEP "fast"
 		p = equal[l, "after", "present"]

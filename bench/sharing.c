@@ -14,7 +14,8 @@
  *	--settle S		seconds from then until measuring starts (10)
  *	--window S		least length of a measured window (20)
  *	--catch-up P --steady P	pages a second until all is found, and afterwards (50000, 5000)
- *	--compare-only		the exact comparison and nothing else
+ *	--compare A,B,...	nothing but exact comparisons, of the first A, the first B, ... guests,
+ *				labelled LABEL-A, LABEL-B, ...
  *	--equal PROGRAM		bench-equal-pages
  *
  * The phases, and the lines appended to RESULT (separated by tabs; see window_end()):
@@ -50,7 +51,7 @@ struct options {
 	const char *label, *dir, *kernels, *input, *equal;
 	unsigned int guests, mib;
 	uint64_t settle_ns, window_ns, catch_up, steady;
-	bool compare_only;
+	char *compare;
 	char **qemu_argv;
 };
 
@@ -115,19 +116,19 @@ static void window_end(struct run *run, const char *name)
 	fflush(run->result);
 }
 
-/* The guests are paused. */
-static void compare_exactly(struct run *run, const char *when)
+/* The first @guests of them, which are paused. */
+static void compare_exactly(struct run *run, const char *set, const char *when, size_t guests)
 {
 	char label[128], source[SHARING_MAX_GUESTS][SHARING_PATH_BYTES];
 	char *argv[SHARING_MAX_GUESTS + 4];
 	int n = 0, status;
 	pid_t pid;
 
-	snprintf(label, sizeof(label), "%s\t%s", run->opt.label, when);
+	snprintf(label, sizeof(label), "%s\t%s", set, when);
 	argv[n++] = (char *)run->opt.equal;
 	argv[n++] = (char *)"--tsv";
 	argv[n++] = label;
-	for (size_t i = 0; i < run->guests.nr; i++) {
+	for (size_t i = 0; i < guests; i++) {
 		guests_source(&run->guests, &run->scanner, i, source[i]);
 		argv[n++] = source[i];
 	}
@@ -208,8 +209,30 @@ static void compare_savings(struct run *run)
 		run->scanner.read(&run->scanner, &settled);
 	}
 	run->scanner.stop(&run->scanner);
-	compare_exactly(run, "after");
+	compare_exactly(run, run->opt.label, "after", run->guests.nr);
 	fprintf(run->result, "final\t%s\t%lu\t%lu\n", run->opt.label, paused.saved, settled.saved);
+}
+
+static void report_set(struct run *run, const char *label, const char *scanner, size_t guests)
+{
+	fprintf(run->result, "set\t%s\t%s\t%zu\t%u\t%s\n", label, scanner, guests, run->opt.mib,
+		run->opt.kernels);
+}
+
+static void compare_only(struct run *run)
+{
+	char label[128];
+	size_t guests;
+
+	guests_pause(&run->guests, true);
+	for (char *at = strtok(run->opt.compare, ","); at; at = strtok(NULL, ",")) {
+		guests = strtoul(at, NULL, 10);
+		if (!guests || guests > run->guests.nr)
+			continue;
+		snprintf(label, sizeof(label), "%.100s-%zu", run->opt.label, guests);
+		report_set(run, label, "exact", guests);
+		compare_exactly(run, label, "after", guests);
+	}
 }
 
 static void measure_set(struct run *run)
@@ -217,16 +240,16 @@ static void measure_set(struct run *run)
 	if (run->opt.input)
 		guests_type(&run->guests, run->opt.input);
 	guests_wait_ns(&run->guests, run->opt.settle_ns);
-	if (run->opt.compare_only) {
-		guests_pause(&run->guests, true);
-		compare_exactly(run, "after");
+	if (run->opt.compare) {
+		compare_only(run);
 		return;
 	}
+	report_set(run, run->opt.label, run->scanner.name, run->guests.nr);
 	window_begin(run);
 	guests_wait_ns(&run->guests, run->opt.window_ns);
 	window_end(run, "idle");
 	guests_pause(&run->guests, true);
-	compare_exactly(run, "before");
+	compare_exactly(run, run->opt.label, "before", run->guests.nr);
 	guests_pause(&run->guests, false);
 	window_begin(run);
 	scan_until_stable(run);
@@ -269,7 +292,7 @@ static void parse(struct options *opt, int argc, char **argv)
 		{ "files", 1, NULL, 'f' }, { "guests", 1, NULL, 'n' }, { "mib", 1, NULL, 'm' },
 		{ "kernels", 1, NULL, 'k' }, { "type", 1, NULL, 't' }, { "settle", 1, NULL, 's' },
 		{ "window", 1, NULL, 'w' }, { "catch-up", 1, NULL, 'c' }, { "steady", 1, NULL, 'p' },
-		{ "equal", 1, NULL, 'e' }, { "compare-only", 0, NULL, 'o' }, { 0 }
+		{ "equal", 1, NULL, 'e' }, { "compare", 1, NULL, 'o' }, { 0 }
 	};
 	int c;
 
@@ -287,7 +310,7 @@ static void parse(struct options *opt, int argc, char **argv)
 		case 'c': opt->catch_up = number; break;
 		case 'p': opt->steady = number; break;
 		case 'e': opt->equal = optarg; break;
-		case 'o': opt->compare_only = true; break;
+		case 'o': opt->compare = optarg; break;
 		default: usage();
 		}
 	}
@@ -314,8 +337,6 @@ int main(int argc, char **argv)
 	setvbuf(run->result, NULL, _IOFBF, 1 << 20);
 	scanner_init(&run->scanner, run->opt.dir);
 	run->guests.mib = run->opt.mib;
-	fprintf(run->result, "set\t%s\t%s\t%u\t%u\t%s\n", run->opt.label, run->scanner.name,
-		run->opt.guests, run->opt.mib, run->opt.kernels);
 	start_guests(run);
 	measure_set(run);
 	guests_end(&run->guests, &run->scanner);
