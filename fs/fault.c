@@ -22,7 +22,8 @@
  * soon as they are mapped: every page is fetched for writing from the start.
  *
  * No frame, since memory or the reserve is gone: the fault waits, with mmap_lock dropped if the
- * caller allows that, and then tries again; after two waits in vain the process gets SIGBUS.
+ * caller allows that (once; in page_mkwrite it cannot), and then tries again; after waiting in vain
+ * with the lock held the process gets SIGBUS.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -111,9 +112,18 @@ static vm_fault_t keep_pmd_out(struct vm_fault *vmf)
 				   keep_small, NULL) ? VM_FAULT_OOM : 0;
 }
 
+/* What is locked has its pages: a hole is filled by reading, too. Errors as mem_file_fault(). */
+static int fill_locked(struct vm_fault *vmf, struct mem_file *file)
+{
+	const vm_flags_t both = VM_LOCKED | VM_SHARED | VM_MAYWRITE;
+
+	return (vmf->vma->vm_flags & both) == both ? mem_file_allocate(file, vmf->pgoff, 1) : 0;
+}
+
 static vm_fault_t fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct mem_file *file = &pfs_inode(inode)->mem;
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
 	vm_fault_t wait = keep_pmd_out(vmf);
 	struct mem_frame *frame;
@@ -126,7 +136,9 @@ static vm_fault_t fault(struct vm_fault *vmf)
 
 		if (vmf->pgoff >= pfs_pages(i_size_read(inode)))
 			return VM_FAULT_SIGBUS;
-		ret = mem_file_fault(&pfs_inode(inode)->mem, vmf->pgoff, for_writing(vmf), &frame);
+		ret = fill_locked(vmf, file);
+		if (!ret)
+			ret = mem_file_fault(file, vmf->pgoff, for_writing(vmf), &frame);
 		if (!ret)
 			return give_out(vmf, (struct page *)frame);
 		if (ret != -EBUSY && ret != -ENOMEM)
@@ -137,28 +149,52 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	}
 }
 
+/* 0: the page may be written where it is, and is locked. -EAGAIN: not there, but it can be faulted in. */
+static int make_writable(struct mem_file *file, u64 index, struct mem_frame *frame)
+{
+	struct mem_frame *new;
+	int ret = mem_file_mkwrite(file, index, frame);
+
+	if (ret != -EAGAIN)
+		return ret;
+	ret = mem_file_pin(file, index, true, &new);
+	if (ret)
+		return ret;
+	pfs_host_ops.put(new);
+	return -EAGAIN;
+}
+
 /*
- * A write to a page that is mapped read-only, or is about to be mapped. What cannot be had here is
- * waited for in fault(), which can drop the locks: so the page is unmapped and faults again.
+ * A write to a page that is mapped read-only, or is about to be mapped. If it has to become another
+ * page, it does so here, not in the fault that follows: that may be for reading, where an instruction
+ * reads the page before it writes it, and would map the old one again, and so on for ever.
  */
 static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
-	struct mem_frame *frame = (struct mem_frame *)vmf->page;
+	struct pfs_mount *m = pfs_mount(inode->i_sb);
+	vm_fault_t wait;
 
 	file_update_time(vmf->vma->vm_file);
-	switch (mem_file_mkwrite(&pfs_inode(inode)->mem, vmf->pgoff, frame)) {
-	case 0:
-		return VM_FAULT_LOCKED;
-	case -EBUSY:
-	case -ENOMEM:
-		unmap_mapping_pages(inode->i_mapping, vmf->pgoff, 1, false);
-		fallthrough;
-	case -EAGAIN:
-		return VM_FAULT_NOPAGE;
-	default:
-		return VM_FAULT_SIGBUS;
-	}
+	do {
+		int seq = atomic_read(&m->frames_seq);
+
+		switch (make_writable(&pfs_inode(inode)->mem, vmf->pgoff,
+				      (struct mem_frame *)vmf->page)) {
+		case 0:
+			return VM_FAULT_LOCKED;
+		case -EAGAIN:
+		case -ERANGE:
+			return VM_FAULT_NOPAGE;
+		case -EBUSY:
+		case -ENOMEM:
+			wait = wait_for_frames(vmf, m, seq);
+			break;
+		default:
+			return VM_FAULT_SIGBUS;
+		}
+	} while (!wait);
+	return wait;
 }
 
 static const struct vm_operations_struct shareable_vm_ops = {

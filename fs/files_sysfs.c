@@ -53,6 +53,7 @@ static ssize_t name_get(struct pfs_inode *pi, char *buf)
 	const size_t room = PAGE_SIZE / 4;	/* escaped it is up to four times as long */
 	char *page = kmalloc(room, GFP_KERNEL), *path = "//deleted";
 	struct dentry *dentry;
+	bool unlinked;
 	ssize_t len;
 
 	if (!page)
@@ -61,13 +62,14 @@ static ssize_t name_get(struct pfs_inode *pi, char *buf)
 	dentry = hlist_entry_safe(pi->vfs.i_dentry.first, struct dentry, d_u.d_alias);
 	if (dentry)
 		path = dentry_path_raw(dentry, page, room);
+	unlinked = dentry && d_unlinked(dentry);
 	spin_unlock(&pi->vfs.i_lock);
 	if (IS_ERR(path)) {
 		len = PTR_ERR(path);
 	} else {
-		len = string_escape_str(path, buf, PAGE_SIZE - 2, ESCAPE_SPACE | ESCAPE_OCTAL,
+		len = string_escape_str(path, buf, PAGE_SIZE - 16, ESCAPE_OCTAL,
 					"\t\n\v\f\r\\");
-		len += sysfs_emit_at(buf, len, "\n");
+		len += sysfs_emit_at(buf, len, "%s\n", unlinked ? "//deleted" : "");
 	}
 	kfree(page);
 	return len;
@@ -98,7 +100,7 @@ FILE_NUMBER(resident_pages, atomic64_read(&stat->present));
 FILE_NUMBER(private_pages, max_t(s64, atomic64_read(&stat->present) -
 				      atomic64_read(&stat->shared), 0));
 FILE_NUMBER(shared_pages, atomic64_read(&stat->shared));
-FILE_NUMBER(proportional_pages, mem_file_proportional(&pi->mem) >> 10);
+FILE_NUMBER(proportional_pages, (mem_file_proportional(&pi->mem) + 512) >> 10);
 FILE_NUMBER(zero_pages, atomic64_read(&stat->zero));
 FILE_NUMBER(punched_pages, atomic64_read(&stat->punched));
 FILE_NUMBER(cow_breaks, atomic64_read(&stat->cow_breaks));

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include "fs/fs.h"
+#include "mem/scan.h"
 
 #define SCAND_NICE	5
 #define REFILL_RETRY	(HZ / 10)	/* while memory is short */
@@ -38,6 +39,31 @@ static bool refill(struct pfs_mount *m)
 	return full;
 }
 
+/* 0 while a fifth of the memory is available, 100 when a twentieth is. */
+static u32 pressure_percent(void)
+{
+	u64 percent = div64_u64(100ULL * max(si_mem_available(), 0L), totalram_pages());
+
+	return percent >= 20 ? 0 : percent <= 5 ? 100 : (20 - percent) * 100 / 15;
+}
+
+/* Jiffies until the next step. */
+static long scan_step(struct pfs_mount *m)
+{
+	struct mem_scan *scan = m->pool.scan;
+	struct mem_scan_step step;
+
+	WRITE_ONCE(m->scand_settings, false);
+	if (READ_ONCE(scan->run) && time_after_eq(jiffies, m->scand_pressure_next)) {
+		WRITE_ONCE(scan->pressure_percent, pressure_percent());
+		m->scand_pressure_next = jiffies + HZ;
+	}
+	step = mem_scan_step(&m->pool);
+	if (step.sleep_ns == U64_MAX)
+		return MAX_SCHEDULE_TIMEOUT;
+	return min_t(u64, nsecs_to_jiffies64(step.sleep_ns), HZ);
+}
+
 static void wait_for_work(struct pfs_mount *m, long timeout)
 {
 	if (!timeout) {
@@ -62,7 +88,7 @@ static int scand(void *data)
 
 		if (xchg(&m->scand_kick, false) || !full)
 			full = refill(m);
-		timeout = MAX_SCHEDULE_TIMEOUT;
+		timeout = scan_step(m);
 		wait_for_work(m, full ? timeout : min_t(long, timeout, REFILL_RETRY));
 	}
 	return 0;

@@ -13,6 +13,7 @@
 #include <linux/statfs.h>
 #include <linux/random.h>
 #include "fs/fs.h"
+#include "mem/scan.h"
 
 #define RESERVE_DEFAULT		(64ULL << 20)
 
@@ -162,6 +163,7 @@ static void put_super(struct super_block *sb)
 	pfs_sysfs_mount_del(m);
 	list_for_each(group, &m->pool.groups)
 		atomic64_inc(&pfs_left.groups);
+	mem_scan_fini(&m->pool);
 	mem_pool_fini(&m->pool);
 	atomic64_add(atomic64_read(&m->pool.metadata_bytes), &pfs_left.metadata_bytes);
 	sb->s_fs_info = NULL;
@@ -196,8 +198,12 @@ static struct pfs_mount *mount_new(struct super_block *sb, struct pfs_options *o
 	if (mem_pool_init(&m->pool, &pfs_host_ops, m->options.size >> PAGE_SHIFT,
 			  m->options.reserve >> PAGE_SHIFT, m->options.huge))
 		goto free;
+	if (mem_scan_init(&m->pool))
+		goto fini_pool;
 	return m;
 
+fini_pool:
+	mem_pool_fini(&m->pool);
 free:
 	mount_free(m);
 	return NULL;

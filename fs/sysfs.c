@@ -246,7 +246,7 @@ static struct attribute *reserve_attrs[] = {
 };
 static const struct attribute_group mount_group = { .attrs = mount_attrs };
 static const struct attribute_group reserve_group = { .name = "reserve", .attrs = reserve_attrs };
-static const struct attribute_group *mount_groups[] = { &mount_group, &reserve_group, NULL };
+static const struct attribute_group *mount_groups[] = { &mount_group, &reserve_group, &pfs_scan_group, NULL };
 
 static void mount_dir_release(struct kobject *kobj)
 {
