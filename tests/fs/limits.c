@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Mounts and their limits: options, a full filesystem, the reserve, what is busy. */
+#include "fs.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MNT	"/tmp/mnt"
+
+static int file_at(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0)
+		tap_bail("%s", path);
+	return fd;
+}
+
+static bool must_mount(const char *options)
+{
+	return tap_ok(fs_mount(MNT, options), "mount -o %s", options);
+}
+
+static void options(void)
+{
+	static const char * const bad[] = {
+		"size=x", "size=1Q", "size", "mode=9", "uid=-2", "huge=maybe", "reserve=1T", "group=", "nothing=1",
+	};
+	struct statfs fs;
+	struct stat st;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		tap_errno(fs_mount(MNT, bad[i]) ? 0 : -1, errno, EINVAL, "mount -o %s", bad[i]);
+	must_mount("size=25%,mode=0711,uid=5,gid=6,reserve=1M,huge=never,group=g");
+	stat(MNT, &st);
+	tap_ok(st.st_mode == (S_IFDIR | 0711) && st.st_uid == 5 && st.st_gid == 6, "mode and owner");
+	statfs(MNT, &fs);
+	tap_eq(fs.f_type, 0x50454e55, "statfs: type");
+	tap_ok(fs.f_blocks > 1000 && fs.f_bsize == 4096, "statfs: size");
+	tap_eq(fs.f_bfree, fs.f_blocks - 256, "statfs: free, less the reserve");
+	tap_eq(fs_mount_stat(MNT, "reserve/target_pages"), 256, "reserve");
+	tap_eq(fs_mount_stat(MNT, "huge"), 0, "huge");
+	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "size=64M,huge=always"), errno, 0, "remount");
+	tap_eq(fs_mount_stat(MNT, "size_pages"), 16384, "the size has changed");
+	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "uid=0"), errno, EINVAL, "remount: uid");
+	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT | MS_RDONLY, ""), errno, 0, "remount: ro");
+	tap_errno(open(MNT "/f", O_RDWR | O_CREAT, 0600), errno, EROFS, "creation then");
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+}
+
+static void full(void)
+{
+	struct statfs fs;
+	char *map;
+	int fd;
+
+	must_mount("size=4M,reserve=0,huge=never");
+	fd = file_at(MNT "/f");
+	tap_errno(ftruncate(fd, 16 << 20), errno, 0, "a sparse file may be larger than the filesystem");
+	map = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	tap_errno(fallocate(fd, 0, 0, 1000 * PAGE), errno, 0, "1000 of 1024 pages");
+	statfs(MNT, &fs);
+	tap_eq(fs.f_bavail, 24, "statfs: 24 are free");
+	tap_errno(fallocate(fd, 0, 1000 * PAGE, 100 * PAGE), errno, ENOSPC, "100 more");
+	memset(map, 1, 1024 * PAGE);
+	tap_eq(fs_touch(map + 1030 * PAGE, true), 1, "a fault then: SIGBUS");
+	tap_eq(fs_touch(map + 1030 * PAGE, false), 0, "reading a hole is possible");
+	tap_errno(pwrite(fd, "x", 1, 1030 * PAGE), errno, ENOSPC, "write()");
+	tap_eq(map[5 * PAGE], 1, "what is there can be used");
+	statfs(MNT, &fs);
+	tap_eq(fs.f_bfree, 0, "statfs: nothing free");
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+	tap_eq(fs_touch(map + 1030 * PAGE, true), 0, "a page given back can be used elsewhere");
+	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "size=1M"), errno, EINVAL,
+		  "remount: less than is in use");
+	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "size=8M"), errno, 0, "remount: more");
+	tap_eq(fs_touch(map + 1031 * PAGE, true), 0, "which can be used");
+	tap_errno(fs_umount(MNT), errno, EBUSY, "umount while a file is open");
+	close(fd);
+	tap_errno(fs_umount(MNT), errno, EBUSY, "umount while it is mapped");
+	munmap(map, 16 << 20);
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec * 1e-9;
+}
+
+static int child_writes(void *page)
+{
+	*(char *)page = 2;
+	return 0;
+}
+
+/* All but the reserve is shared by two files: each write takes one frame of it. */
+static void reserve(void)
+{
+	char *map, *first;
+	int a, b, i, status;
+	double start;
+	pid_t pid;
+
+	must_mount("size=4M,reserve=64k,huge=never");
+	tap_eq(fs_mount_stat(MNT, "reserve/pages"), 16, "a reserve of 16 pages");
+	a = file_at(MNT "/a");
+	b = file_at(MNT "/b");
+	fs_fill(a, 0, 1008, 1);
+	tap_errno(pwrite(a, "x", 1, 1008 * PAGE), errno, ENOSPC, "which is not for filling holes");
+	tap_errno(ioctl(b, FICLONE, a), errno, 0, "all is shared");
+	map = mmap(NULL, 1008 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+	first = mmap(NULL, 1008 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a, 0);
+	for (i = 0; i < 16; i++)
+		map[i * PAGE] = 2;
+	tap_eq(fs_stat(b, "cow_breaks"), 16, "16 writes use it up");
+	fs_mount_set(MNT, "reserve/wait_ms", "300");
+	start = now();
+	tap_eq(fs_touch(map + 20 * PAGE, true), 1, "the next gets SIGBUS");
+	tap_ok(now() - start > 0.25 && now() - start < 5, "after a while (%d ms)", (int)((now() - start) * 1000));
+	tap_eq(map[20 * PAGE], first[20 * PAGE], "it can still be read");
+	tap_ok(map[0] == 2 && first[0] != 2, "and what was written stays");
+	fs_mount_set(MNT, "reserve/wait_ms", "20000");
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(child_writes(map + 21 * PAGE));
+	usleep(300000);
+	tap_eq(waitpid(pid, &status, WNOHANG), 0, "a writer waits");
+	fallocate(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 900 * PAGE, 100 * PAGE);
+	fallocate(b, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 900 * PAGE, 100 * PAGE);
+	start = now();
+	waitpid(pid, &status, 0);
+	tap_eq(status, 0, "until memory is given back");
+	tap_ok(now() - start < 10, "at once (%d ms)", (int)((now() - start) * 1000));
+	usleep(300000);
+	tap_eq(fs_mount_stat(MNT, "reserve/pages"), 16, "the reserve is full again");
+	munmap(map, 1008 * PAGE);
+	munmap(first, 1008 * PAGE);
+	close(a);
+	close(b);
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+}
+
+static void two_mounts(void)
+{
+	int a, b;
+
+	tap_eq(fs_counter("mounts"), 1, "one mount");
+	must_mount("");
+	tap_eq(fs_counter("mounts"), 2, "two");
+	a = fs_tmpfile(PAGE);
+	b = file_at(MNT "/b");
+	fs_fill(a, 0, 1, 1);
+	tap_errno(ioctl(b, FICLONE, a), errno, EXDEV, "a clone into the other");
+	tap_eq(fs_counter("files"), 2, "two files");
+	close(a);
+	close(b);
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+	tap_eq(fs_counter("mounts"), 1, "one mount");
+	tap_eq(fs_counter("files"), 0, "no file");
+	tap_eq(fs_counter("metadata_bytes"), 0, "no metadata");
+}
+
+void test_limits(void)
+{
+	options();
+	full();
+	reserve();
+	two_mounts();
+}
