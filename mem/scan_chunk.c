@@ -361,11 +361,11 @@ static bool equals(struct visit *v, u32 i, struct mem_frame *frame)
 	       mem_pages_equal(mem_chunk_data(v->chunk, i), v->scan->pool->host->data(frame));
 }
 
-/* With the shared frame that the index knows, if there is one. */
+/* With the shared frame that the index knows, if there is one. True: it has it, perhaps since before. */
 static bool merge_indexed(struct visit *v, u32 i)
 {
 	struct mem_index_hit hit = { NULL };
-	bool found;
+	bool found, same;
 
 	spin_lock(&v->group->lock);
 	found = mem_index_find(&v->group->index, v->scan->hash[i], &hit, 1) && hit.frame &&
@@ -377,8 +377,9 @@ static bool merge_indexed(struct visit *v, u32 i)
 		give_up(v, i, hit.frame);
 		return true;
 	}
+	same = mem_slot_frame(v->chunk->slots[i]) == hit.frame;
 	mem_frame_put(v->scan->pool, hit.frame);
-	return false;
+	return same;
 }
 
 /* With page @j of a locked chunk, which is shared or protected. */
