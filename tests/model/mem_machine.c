@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "kapi_test.h"
+#include "mem/scan.h"
 #include "tests/model/mem_machine.h"
 
 static struct mm *now;		/* the host's operations do not say whose they are */
@@ -707,6 +708,19 @@ int mm_write(struct mm *m, int vma, u64 index, unsigned int offset, u64 value)
 
 /* --------------------------------------------------------------------- life -- */
 
+static void end_pool(struct mm *m)
+{
+	int i;
+
+	for (i = 0; i < MM_GROUPS; i++)
+		if (m->group[i])
+			mem_group_put(m->group[i]);
+	if (atomic64_read(&m->pool.metadata_bytes))
+		mm_violation(m, "metadata is left", -1, atomic64_read(&m->pool.metadata_bytes));
+	mem_scan_fini(&m->pool);
+	mem_pool_fini(&m->pool);
+}
+
 int mm_init(struct mm *m, const struct mm_config *config)
 {
 	u8 *bytes[MM_FILES];
@@ -724,16 +738,14 @@ int mm_init(struct mm *m, const struct mm_config *config)
 	r = mem_pool_init(&m->pool, &host_ops, config->max_pages, config->reserve, config->huge);
 	if (r)
 		return r;
-	for (i = 0; i < MM_GROUPS; i++) {
+	r = mm_scan_init(m);
+	for (i = 0; i < MM_GROUPS && !r; i++) {
 		m->group[i] = mem_group_new(&m->pool);
-		if (!m->group[i]) {
-			while (i--)
-				mem_group_put(m->group[i]);
-			mem_pool_fini(&m->pool);
-			return -ENOMEM;
-		}
+		r = m->group[i] ? 0 : -ENOMEM;
 	}
-	return 0;
+	if (r)
+		end_pool(m);
+	return r;
 }
 
 void mm_fini(struct mm *m)
@@ -755,11 +767,7 @@ void mm_fini(struct mm *m)
 			mm_violation(m, "somebody still holds a file", i, m->file[i].refs);
 	if (atomic64_read(&m->pool.pages))
 		mm_violation(m, "pages are counted that no file has", -1, atomic64_read(&m->pool.pages));
-	for (i = 0; i < MM_GROUPS; i++)
-		mem_group_put(m->group[i]);
-	if (atomic64_read(&m->pool.metadata_bytes))
-		mm_violation(m, "metadata is left", -1, atomic64_read(&m->pool.metadata_bytes));
-	mem_pool_fini(&m->pool);
+	end_pool(m);
 	if (mf_pages())
 		mm_violation(m, "frames are left", -1, mf_pages());
 }

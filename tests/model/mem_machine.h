@@ -165,6 +165,11 @@ void mm_resize(struct mm *m, int file, u64 pages);
 void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
 void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
 
+/* The scanner: some steps of it; or all it can do, and that nearly nothing is left (nobody else runs). */
+int mm_scan_init(struct mm *m);
+void mm_scan(struct mm *m, unsigned int steps, u32 order, bool restart);
+void mm_scan_to_end(struct mm *m);
+
 /* mem_audit(), and the mappings against what mem_file_page() says. */
 void mm_check(struct mm *m);
 /* That, and every byte of every file, every count and every frame. */

@@ -241,6 +241,11 @@ static void do_memory(struct mm *m, const struct mm_op *op)
 			     m->pool.reserve.nr);
 }
 
+static void do_scan(struct mm *m, const struct mm_op *op)
+{
+	mm_scan(m, 1 + op->x % 24, op->a % 3, !(op->flags & 7));
+}
+
 static const struct {
 	const char *name;
 	void (*run)(struct mm *m, const struct mm_op *op);
@@ -268,6 +273,7 @@ static const struct {
 	{ "mmap", do_vma_new, 6 },
 	{ "munmap", do_vma_del, 2 },
 	{ "memory", do_memory, 2 },
+	{ "scan", do_scan, 10 },
 };
 
 const char *mm_op_name(const struct mm_op *op)

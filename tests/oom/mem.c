@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "kapi_test.h"
+#include "mem/scan.h"
 #include "tests/model/mem_machine.h"
 
 enum { A, B, C, D };	/* files; A to C are of one group */
@@ -73,6 +74,7 @@ static void accesses(void)
 
 static void clones(void)
 {
+	STEP(mm_scan(&m, 16, MEM_SCAN_SEQUENTIAL, false));
 	STEP(mm_clone(&m, A, 0, C, 3 * MEM_HUGE_PAGES, MEM_HUGE_PAGES));	/* a whole chunk */
 	STEP(mm_clone(&m, C, 3 * MEM_HUGE_PAGES, B, MEM_HUGE_PAGES, MEM_HUGE_PAGES));	/* a clone of it */
 	STEP(mm_clone(&m, A, 4, B, 100, 30));		/* a part, elsewhere in its chunk */
@@ -99,6 +101,8 @@ static void punches(void)
 	STEP(mm_resize(&m, B, MEM_HUGE_PAGES + 200));
 	STEP(mm_resize(&m, B, MM_PAGES));
 	STEP(mm_write(&m, B, MEM_HUGE_PAGES + 300, 0, 77));
+	STEP(mm_scan(&m, 24, MEM_SCAN_RANDOM, true));
+	STEP(mm_write(&m, C, 8, 0, 5));		/* what was merged */
 }
 
 /* Memory is back: nothing fails any more. */
@@ -117,6 +121,7 @@ static void again(void)
 				mm_violation(&m, "a write fails although memory is back", file, i);
 	mm_clone(&m, A, 0, C, 0, 2 * MEM_HUGE_PAGES);
 	mm_punch(&m, A, 3, 1000);
+	mm_scan_to_end(&m);
 	mm_check_all(&m);
 }
 

@@ -79,6 +79,9 @@ static void run(const struct mm_config *c, const struct mm_op *ops, int steps, i
 		if (kapi_warnings() != warned)
 			mm_violation(m, "a warning", -1, 0);
 	}
+	at.step = i;
+	if (!m->violations)
+		mm_scan_to_end(m);
 	if (!m->violations)
 		mm_check_all(m);
 	if (m->violations)
