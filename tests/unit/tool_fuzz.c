@@ -15,6 +15,7 @@
 #include "libpenumbra/cpu.h"
 #include "libpenumbra/platform.h"
 #include "libpenumbra/text.h"
+#include "libpenumbra/vmconf.h"
 
 #define ROUNDS	100000
 #define MAX_LEN	256
@@ -151,6 +152,28 @@ static void test_args(void **state)
 	args_free(&a);
 }
 
+static void test_conf(void **state)
+{
+	SEEDS("{\"version\":1,\"name\":\"a\",\"qemu\":\"q\",\"memory_bytes\":9,\"vcpus\":1,\"disks\":[]}",
+	      "{\"version\":1,\"name\":\"a\",\"qemu\":\"q\",\"memory_bytes\":9,\"vcpus\":1,"
+	      "\"disks\":[{\"path\":\"d\",\"format\":\"raw\"}],\"ram\":{\"dir\":\"/r\"},\"extra\":[\"-S\",\"\"]}");
+	struct json_object *object;
+	struct vm_conf conf;
+	const char *what;
+
+	EACH {
+		object = json_tokener_parse(text);
+		if (!vmconf_from_json(&conf, object, &what)) {
+			assert_true(conf.name && conf.qemu && conf.memory_bytes && conf.vcpus);
+			assert_true(conf.nr_disks <= VM_MAX_DISKS);
+			for (char **arg = conf.extra; *arg; arg++)
+				(void)strlen(*arg);
+		}
+		vmconf_free(&conf);
+		json_object_put(object);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_system),
 		cmocka_unit_test(test_args),
+		cmocka_unit_test(test_conf),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);

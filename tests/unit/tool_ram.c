@@ -30,6 +30,7 @@ static void test_list(void **state)
 {
 	struct tree *t = *state;
 	struct ram_list list;
+	char path[256];
 	dev_t dev;
 
 	assert_int_equal(ram_list_read(&t->fs, &list), -ENOENT);
@@ -47,6 +48,11 @@ static void test_list(void **state)
 	put_file(t, "0:42", "12", "a\033b\n", "5\n");
 	put_file(t, "0:42", "3", "first\n", "1\n");
 	tree_text(t, RAM_DIR "/0:42/files/junk", "");
+	/* listed, and gone when it is looked at; the same for a mount */
+	snprintf(path, sizeof(path), "%s" RAM_DIR "/0:42/files/4", t->dir);
+	assert_int_equal(symlink("none", path), 0);
+	snprintf(path, sizeof(path), "%s" RAM_DIR "/0:43", t->dir);
+	assert_int_equal(symlink("none", path), 0);
 	tree_text(t, "/proc/self/mountinfo",
 		  "20 1 0:42 /sub /mnt/part rw - penumbra none rw\n"
 		  "21 1 0:42 / /dev/pe\\040num rw,noatime shared:3 master:1 - penumbra none rw\n"

@@ -39,8 +39,8 @@
 
 struct ram_file {
 	uint64_t inode;
-	char name[256];
-	char group[256];
+	char name[1024];	/* its path in the mount; longer ones are cut */
+	char group[64];
 	char share[16];		/* "group" or "never" */
 	RAM_FILE_NUMBERS(RAM_MEMBER)
 };
