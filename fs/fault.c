@@ -149,24 +149,9 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	}
 }
 
-/* 0: the page may be written where it is, and is locked. -EAGAIN: not there, but it can be faulted in. */
-static int make_writable(struct mem_file *file, u64 index, struct mem_frame *frame)
-{
-	struct mem_frame *new;
-	int ret = mem_file_mkwrite(file, index, frame);
-
-	if (ret != -EAGAIN)
-		return ret;
-	ret = mem_file_pin(file, index, true, &new);
-	if (ret)
-		return ret;
-	pfs_host_ops.put(new);
-	return -EAGAIN;
-}
-
 /*
  * A write to a page that is mapped read-only, or is about to be mapped. If it has to become another
- * page, it does so here, not in the fault that follows: that may be for reading, where an instruction
+ * page, mem/ makes it so here, not in the fault that follows: that may be for reading, where an instruction
  * reads the page before it writes it, and would map the old one again, and so on for ever.
  */
 static vm_fault_t page_mkwrite(struct vm_fault *vmf)
@@ -179,8 +164,8 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 	do {
 		int seq = atomic_read(&m->frames_seq);
 
-		switch (make_writable(&pfs_inode(inode)->mem, vmf->pgoff,
-				      (struct mem_frame *)vmf->page)) {
+		switch (mem_file_mkwrite(&pfs_inode(inode)->mem, vmf->pgoff,
+					 (struct mem_frame *)vmf->page)) {
 		case 0:
 			return VM_FAULT_LOCKED;
 		case -EAGAIN:

@@ -305,14 +305,21 @@ struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i)
  * First out of everybody's reach, then the look for other users: one that came by
  * another slot, gone since, would be missed the other way round.
  */
-bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i)
+bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i, bool mine)
 {
+	const struct mem_host_ops *host = chunk->file->pool->host;
 	struct mem_frame *frame = mem_slot_frame(chunk->slots[i]);
+	bool pinned;
 
 	lockdep_assert_held(&chunk->lock);
 	if (!mem_frame_unshare(frame))
 		return false;
-	if (chunk->file->pool->host->pinned(frame)) {
+	if (mine)
+		host->put(frame);	/* the slot keeps it */
+	pinned = host->pinned(frame);
+	if (mine)
+		host->get(frame);
+	if (pinned) {
 		mem_frame_share(frame, chunk->file->group, 1);
 		return false;
 	}

@@ -49,8 +49,6 @@ struct mem_chunk {
 	struct mem_frame *huge;
 	u64 *slots;
 	u16 present, shared, zero;	/* pages of each kind; 512 or 0 if huge */
-	u16 awaited;			/* mem_file_mkwrite() sent a writer of this page - 1 away; 0: none */
-	bool awaited_in_vain;		/* and a reader could not be given what the writer needs */
 	bool huge_writable;		/* as WRITABLE, for the 2 MiB frame */
 	bool huge_shared;		/* as SHARED: it has, or had, a ring */
 	bool huge_mapped;		/* as MAPPED */
@@ -200,8 +198,8 @@ void mem_chunk_unmap(struct mem_chunk *chunk, u32 first, u32 nr);
 void mem_chunk_unmap_empty(struct mem_chunk *chunk);
 void mem_chunk_unmap_huge(struct mem_chunk *chunk);
 
-/* The page is unmapped and shared. True: nobody else has the frame, it is private now. */
-bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i);
+/* The page is unmapped and shared. True: nobody else has the frame, it is private now. mine: but the caller. */
+bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i, bool mine);
 
 /* -------------------------------------------- 2 MiB frames (mem/huge.c) -- */
 
@@ -223,8 +221,11 @@ int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held);
 /* Makes it slotted, by copying if need be. 0 and still huge: it is private, but pinned: work in place.
  * -ENOMEM, -ENOSPC, -EBUSY. [skip, skip + nr) need not be copied: holes if it has to be copied. */
 int mem_huge_split(struct mem_chunk *chunk, struct mem_chunk *held, u32 skip, u32 nr);
-/* Private and writable, huge or slotted. Errors as mem_file_fault(). */
-int mem_huge_unshare(struct mem_chunk *chunk);
+/*
+ * It can be written: huge and private, or slotted. @mine: NULL, or a frame on which the caller has a reference that is not
+ * to be taken for a pin. Errors as mem_file_fault().
+ */
+int mem_huge_unshare(struct mem_chunk *chunk, struct mem_frame *mine);
 /* The chunk is empty afterwards. */
 void mem_huge_drop(struct mem_chunk *chunk);
 /* The empty chunk dst becomes huge: with a frame that is counted, or with that of src, unmapped if it was writable. */
@@ -243,8 +244,11 @@ void mem_chunk_give_up_end(struct mem_chunk *chunk);
 
 /* ------------------------------------------------- faults (mem/fault.c) -- */
 
-/* Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take it again.
- * Errors as mem_file_fault(). */
-int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **frame);
+/*
+ * Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take it again. @mine as for
+ * mem_huge_unshare(). Errors as mem_file_fault().
+ */
+int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame *mine,
+			    struct mem_frame **frame);
 
 #endif

@@ -249,7 +249,6 @@ static u32 clone_piece(struct piece *p, int *err)
 	}
 	if (p->dst != p->src)
 		mutex_lock_nest_lock(&p->dst->lock, &pool->pair_lock);
-	p->dst->awaited = 0;
 	done = clone_locked(p, err);
 	if (p->dst != p->src)
 		mutex_unlock(&p->dst->lock);

@@ -10,10 +10,9 @@
  *         ├─ shared 4 KiB: nobody else's any more ? it : a copy ────►
  *         └─ shared 2 MiB: alone ? it : dissolve the ring, then as above
  *
- * A mapped page that is shared is first written through mem_file_mkwrite(), which only
- * unmaps it; the fault that follows does the rest, without the reference that the first has on the frame.
- * That may be a fault to read, since one instruction can read and write the page: it gets what a
- * fault to write would. Otherwise the two would follow each other for ever.
+ * A mapped page that is shared is first written through mem_file_mkwrite(). It unmaps the page and gets
+ * it the frame that it needs, all of it: the fault that follows may be one to read, by an
+ * instruction which reads the page before it writes it, and that comes back here.
  */
 #include "mem/chunk.h"
 
@@ -53,7 +52,7 @@ static int fill_page(struct mem_chunk *chunk, u32 i)
 	return 0;
 }
 
-static int break_sharing(struct mem_chunk *chunk, u32 i)
+static int break_sharing(struct mem_chunk *chunk, u32 i, struct mem_frame *mine)
 {
 	struct mem_pool *pool = chunk->file->pool;
 	u64 old = chunk->slots[i];
@@ -61,7 +60,7 @@ static int break_sharing(struct mem_chunk *chunk, u32 i)
 	int err;
 
 	mem_chunk_unmap(chunk, i, 1);
-	if (mem_chunk_take_back(chunk, i)) {
+	if (mem_chunk_take_back(chunk, i, mine == mem_slot_frame(old))) {
 		chunk->slots[i] |= MEM_SLOT_WRITABLE;
 		return 0;
 	}
@@ -76,7 +75,8 @@ static int break_sharing(struct mem_chunk *chunk, u32 i)
 	return 0;
 }
 
-int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **frame)
+int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame *mine,
+			    struct mem_frame **frame)
 {
 	int err;
 
@@ -94,7 +94,8 @@ int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **f
 				*frame = mem_slot_frame(slot);
 				return 0;
 			}
-			err = slot & MEM_SLOT_SHARED ? break_sharing(chunk, i) : fill_page(chunk, i);
+			err = slot & MEM_SLOT_SHARED ? break_sharing(chunk, i, mine) :
+						       fill_page(chunk, i);
 		} else if (!chunk->huge) {
 			err = fill_chunk(chunk);
 		} else if (likely(!chunk->huge_shared)) {
@@ -102,7 +103,7 @@ int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame **f
 			*frame = chunk->huge + i;
 			return 0;
 		} else {
-			err = mem_huge_unshare(chunk);
+			err = mem_huge_unshare(chunk, mine);
 		}
 		if (unlikely(err)) {
 			mem_chunk_tidy(chunk);
@@ -139,35 +140,6 @@ static void mark_mapped(struct mem_chunk *chunk, u32 i)
 		chunk->zero_mapped = true;
 }
 
-/*
- * Somebody comes to read page @i: is it who was sent away when he wanted to write it? Then it is
- * made writable, or if that fails he may read it and hears of the error when he writes.
- */
-static bool awaits_writer(struct mem_chunk *chunk, u32 i)
-{
-	struct mem_frame *frame;
-
-	if (likely(chunk->awaited != i + 1))
-		return false;
-	chunk->awaited_in_vain = mem_chunk_make_writable(chunk, i, &frame);
-	if (!chunk->awaited_in_vain)
-		chunk->awaited = 0;
-	return !chunk->awaited_in_vain;
-}
-
-/* After the page was unmapped for a writer who shall fault again. */
-static int send_away(struct mem_chunk *chunk, u32 i)
-{
-	struct mem_frame *frame;
-	int err = 0;
-
-	if (unlikely(chunk->awaited == i + 1 && chunk->awaited_in_vain))
-		err = mem_chunk_make_writable(chunk, i, &frame);
-	chunk->awaited = i + 1;
-	chunk->awaited_in_vain = false;
-	return err ? err : -EAGAIN;
-}
-
 /* ------------------------------------------------------------ the interface -- */
 
 int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_frame **frame)
@@ -183,12 +155,8 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 	if (unlikely(!chunk))
 		return -ENOMEM;
 	mutex_lock(&chunk->lock);
-	if (!write)
-		write = awaits_writer(chunk, i);
-	else if (unlikely(chunk->awaited == i + 1))
-		chunk->awaited = 0;
 	if (write)
-		err = mem_chunk_make_writable(chunk, i, frame);
+		err = mem_chunk_make_writable(chunk, i, NULL, frame);
 	else if (unlikely(beyond_end(chunk, i)))
 		err = -ERANGE;
 	else
@@ -225,6 +193,7 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame)
 {
 	struct mem_chunk *chunk = mem_chunk_find(file, index);
 	u32 i = index % MEM_HUGE_PAGES;
+	struct mem_frame *there;
 	int err = 0;
 
 	if (unlikely(!chunk))
@@ -240,7 +209,7 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame)
 		file->pool->host->lock(frame);
 	} else {
 		unmap_page(chunk, i);
-		err = send_away(chunk, i);
+		err = mem_chunk_make_writable(chunk, i, frame, &there) ?: -EAGAIN;
 	}
 	mutex_unlock(&chunk->lock);
 	return err;
@@ -259,12 +228,8 @@ int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame 
 	if (!chunk)
 		return write ? -ENOMEM : 0;
 	mutex_lock(&chunk->lock);
-	if (!write)
-		write = awaits_writer(chunk, i);
-	else if (unlikely(chunk->awaited == i + 1))
-		chunk->awaited = 0;
 	if (write)
-		err = mem_chunk_make_writable(chunk, i, frame);
+		err = mem_chunk_make_writable(chunk, i, NULL, frame);
 	else if (beyond_end(chunk, i))
 		err = -ERANGE;
 	else if (chunk->huge)

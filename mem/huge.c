@@ -290,32 +290,49 @@ int mem_huge_split(struct mem_chunk *chunk, struct mem_chunk *held, u32 skip, u3
 	return copy_out(chunk, skip, nr, true);
 }
 
-static int unshare(struct mem_chunk *chunk)
+/* Alone, and nobody uses the frame: it is private. */
+static bool take_back(struct mem_chunk *chunk)
 {
+	mem_chunk_unmap_huge(chunk);
+	if (chunk->file->pool->host->pinned(chunk->huge))
+		return false;
+	chunk->huge_shared = false;
+	mem_chunk_count(chunk, 0, -MEM_HUGE_PAGES, 0);
+	return true;
+}
+
+/* The frame stays while the caller's reference to it is put away: the chunk names it before and after. */
+static int unshare(struct mem_chunk *chunk, struct mem_frame *mine)
+{
+	const struct mem_host_ops *host = chunk->file->pool->host;
+	bool done;
 	int err;
 
-	if (!alone(chunk)) {
-		if (!mem_huge_dissolve(chunk, NULL))
-			return 0;
-	} else {
-		mem_chunk_unmap_huge(chunk);
-		if (!chunk->file->pool->host->pinned(chunk->huge)) {
-			chunk->huge_shared = false;
-			mem_chunk_count(chunk, 0, -MEM_HUGE_PAGES, 0);
-			return 0;
-		}
-	}
+	if (mine)
+		host->put(mine);
+	done = alone(chunk) ? take_back(chunk) : !mem_huge_dissolve(chunk, NULL);
+	if (mine)
+		host->get(mine);
+	if (done)
+		return 0;
 	err = copy_out(chunk, 0, 0, false);
 	if (!err)
 		atomic64_add(MEM_HUGE_PAGES, &chunk->file->stat.cow_breaks);
 	return err;
 }
 
-int mem_huge_unshare(struct mem_chunk *chunk)
+static bool is_part(const struct mem_frame *huge, const struct mem_frame *frame)
+{
+	return frame >= huge && frame < huge + MEM_HUGE_PAGES;
+}
+
+int mem_huge_unshare(struct mem_chunk *chunk, struct mem_frame *mine)
 {
 	bool ring = mem_ring_lock(chunk);
-	int err = chunk->huge && chunk->huge_shared ? unshare(chunk) : 0;
+	int err = 0;
 
+	if (chunk->huge && chunk->huge_shared)
+		err = unshare(chunk, is_part(chunk->huge, mine) ? mine : NULL);
 	mem_ring_unlock(chunk, ring);
 	return err;
 }
@@ -346,7 +363,7 @@ static bool own_all(struct mem_chunk *chunk)
 	if (mem_chunk_protect(chunk, &all))
 		return false;
 	for (i = 0; i < MEM_HUGE_PAGES && chunk->shared; i++)
-		if (chunk->slots[i] & MEM_SLOT_SHARED && !mem_chunk_take_back(chunk, i))
+		if (chunk->slots[i] & MEM_SLOT_SHARED && !mem_chunk_take_back(chunk, i, false))
 			return false;
 	return true;
 }

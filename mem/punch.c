@@ -33,7 +33,6 @@ int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first
 	int err;
 
 	lockdep_assert_held(&chunk->lock);
-	chunk->awaited = 0;	/* or the next reader would fill a hole */
 	if (!chunk->huge)
 		return chunk->slots ? release(chunk, first, nr) : 0;
 	if (nr == MEM_HUGE_PAGES) {
