@@ -133,6 +133,31 @@ void mm_check_bytes(struct mm *m, int file)
 
 /* --------------------------------------------------------------------- pins -- */
 
+static u64 sum_of(struct mem_frame *frame)
+{
+	const u64 *data = mf_data(frame);
+	u64 sum = 0;
+	int i;
+
+	for (i = 0; i < 512; i++)
+		sum = (sum ^ data[i]) * 0x9e3779b97f4a7c15ull;
+	return sum;
+}
+
+static void pin_new(struct mm *m, int pin, const struct mm_pin *p)
+{
+	struct mem_frame *there = NULL;
+	unsigned long refs = 0;
+	bool huge;
+
+	m->pin[pin] = *p;
+	mem_file_page(&m->file[p->file].file, p->index, &huge, &refs, &there);
+	if (p->write || there != p->frame || refs < 2)
+		return;
+	m->pin[pin].frozen = true;
+	m->pin[pin].sum = sum_of(p->frame);
+}
+
 void mm_pin(struct mm *m, int pin, int file, u64 index, bool write)
 {
 	struct mm_pin p = { .live = true, .write = write, .valid = write, .file = file, .index = index };
@@ -150,24 +175,26 @@ void mm_pin(struct mm *m, int pin, int file, u64 index, bool write)
 			mm_violation(m, "a pin for writing has no frame", file, index);
 	}
 	if (!r && p.frame)
-		m->pin[pin] = p;
+		pin_new(m, pin, &p);
 	op_end(m, file);
 }
 
 void mm_pin_mapped(struct mm *m, int pin, int vma, u64 index, bool write)
 {
 	struct mm_vma *v = &m->vma[vma];
+	struct mm_pin p;
 	u32 entry;
 
 	mm_pin_drop(m, pin);
 	if (write ? mm_write(m, vma, index, 0, 42) : mm_read(m, vma, index, 0))
 		return;
 	entry = v->pmd[index / 512] ? v->pmd[index / 512] + index % 512 : v->pte[index];
-	m->pin[pin] = (struct mm_pin){
+	p = (struct mm_pin){
 		.live = true, .write = write, .valid = write, .file = v->file, .index = index,
 		.frame = mf_at((entry & ~MM_PTE_WRITE) - 1),
 	};
-	mf_get(m->pin[pin].frame);
+	mf_get(p.frame);
+	pin_new(m, pin, &p);
 }
 
 /* By a pin that is not valid any more one may write too: nobody must notice. */
@@ -197,9 +224,11 @@ void mm_pin_drop(struct mm *m, int pin)
 {
 	struct mm_pin *p = &m->pin[pin];
 
+	if (p->live && p->frozen && sum_of(p->frame) != p->sum)
+		mm_violation(m, "a shared page changed for who pinned it", p->file, p->index);
 	if (p->live)
 		mf_put(p->frame);
-	p->live = p->valid = false;
+	p->live = p->valid = p->frozen = false;
 }
 
 void mm_pread(struct mm *m, int file, u64 index)

@@ -67,6 +67,8 @@ struct mm_vma {
 struct mm_pin {
 	bool live, write;
 	bool valid;			/* what is written by it has to be seen in the file */
+	bool frozen;			/* several had the page when it was pinned, for reading: */
+	u64 sum;			/* it never changes */
 	struct mem_frame *frame;
 	int file;
 	u64 index;
