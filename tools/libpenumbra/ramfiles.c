@@ -121,6 +121,16 @@ static int read_mount(const struct hostfs *fs, const char *id, struct ram_mount 
 	return ret;
 }
 
+const char *ram_file_label(const struct ram_file *file)
+{
+	static const char gone[] = "//deleted";	/* the kernel's mark */
+	size_t len = strlen(file->name), tail = sizeof(gone) - 1;
+
+	if (!len || (len >= tail && !strcmp(file->name + len - tail, gone)))
+		return "(no name)";
+	return file->name + (*file->name == '/');
+}
+
 /* ---- where they are mounted ---- */
 
 /* A field of mountinfo, with blanks and the like as \ooo. */

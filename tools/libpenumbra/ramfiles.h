@@ -87,6 +87,9 @@ int ram_mount_at(const struct hostfs *fs, const char *path, dev_t *dev);
 /* The id of the mount that the file or folder @path is on, or would be: 0 or -ENOENT. */
 int ram_mount_of(const struct hostfs *fs, const char *path, char *id, size_t size);
 
+/* Its name for people: without the first "/"; "(no name)" if it has none, or none any more. */
+const char *ram_file_label(const struct ram_file *file);
+
 /* ---- who has them open ---- */
 
 /* A VM, that is, a process whose command line has a -name, with a RAM file open. */

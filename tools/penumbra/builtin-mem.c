@@ -76,7 +76,7 @@ static void add_row(struct text_table *t, const struct view *v, const struct ram
 	char count[TEXT_COUNT_BYTES];
 
 	text_table_add(t, "%s", user ? user->name : "-");
-	text_table_add(t, "%s", or_dash(f->name));
+	text_table_add(t, "%s", ram_file_label(f));
 	text_table_add(t, "%s", strcmp(f->share, "never") ? or_dash(f->group) : "never");
 	add_size(t, f->size_pages);
 	add_size(t, f->resident_pages);
@@ -141,7 +141,7 @@ static void print_file(const struct view *v, const struct ram_mount *m, const st
 	const struct ram_user *user = ram_user_of(&v->users, m->dev, f->inode);
 	struct text_table t;
 
-	printf("%s: inode %" PRIu64 " of %s, group %s, share %s\n", or_dash(f->name), f->inode,
+	printf("%s: inode %" PRIu64 " of %s, group %s, share %s\n", ram_file_label(f), f->inode,
 	       m->path[0] ? m->path : m->id, or_dash(f->group), or_dash(f->share));
 	if (user)
 		printf("memory of %s, process %d\n", user->name, (int)user->pid);

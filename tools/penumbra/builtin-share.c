@@ -131,10 +131,11 @@ static void print_files(const struct report *r)
 		const struct sharing_file *f = &r->s.file[i];
 		const struct ram_file *file = &r->mount->file[i];
 		const struct ram_user *user = user_of(r, i);
+		const char *group = file->group[0] ? file->group : "-";
 
 		text_table_add(&t, "%s", user ? user->name : "-");
-		text_table_add(&t, "%s", file->name[0] ? file->name : "-");
-		text_table_add(&t, "%s", strcmp(file->share, "never") ? file->group : "never");
+		text_table_add(&t, "%s", ram_file_label(file));
+		text_table_add(&t, "%s", strcmp(file->share, "never") ? group : "never");
 		add_size(&t, f->private_pages);
 		add_size(&t, f->shared_pages);
 		add_size(&t, f->inside_pages);
@@ -149,7 +150,7 @@ static const char *label(const struct report *r, uint32_t file)
 {
 	const struct ram_user *user = user_of(r, file);
 
-	return user ? user->name : r->mount->file[file].name;
+	return user ? user->name : ram_file_label(&r->mount->file[file]);
 }
 
 static void print_pairs(const struct report *r)
