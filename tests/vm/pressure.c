@@ -27,65 +27,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE		4096ul
-#define MIB		(1ul << 20)
-#define CODE_GPA	0x1000ul
+#include "checker.h"
+
 #define COUNTER_GPA	0x3000ul
-#define CHECKERS	2
-#define CHECKED_PAGES	512u		/* of each checker; a power of two */
-#define TABLE_GPA(i)	(2 * MIB + (i) * MIB)		/* expected values */
-#define PAGES_GPA(i)	(8 * MIB + (i) * CHECKED_PAGES * PAGE)
-#define RAM_SIZE	(8 * MIB + CHECKERS * CHECKED_PAGES * PAGE)
+#define WRITER_GPA	0x1800ul
 #define MOVING_GPA	0x40000000ul
 #define MOVING_SIZE	(256 * PAGE)
-#define PORT_PASS	0x10
-#define PORT_BAD	0x11
 
-/*
- * Checker: esi pages, edi table, esp number of pages - 1, ebx pass. Odd pages get the
- * same content, for the host to merge.
- * Writer: esi region, esp size - 1, edi where it says what it writes next.
- */
+/* Writer: esi region, esp size - 1, edi where it says what it writes next. */
 __asm__(
 	".pushsection .rodata\n"
 	".code32\n"
-	".global guest_checker, guest_writer, guest_end\n"
-	"guest_checker:\n"
-	"	xorl	%ecx, %ecx\n"
-	"1:	imull	$2531, %ecx, %edx\n"
-	"	addl	%ebx, %edx\n"
-	"	andl	%esp, %edx\n"
-	"	movl	(%edi,%edx,4), %eax\n"
-	"	movl	%edx, %ebp\n"
-	"	shll	$12, %ebp\n"
-	"	addl	%esi, %ebp\n"
-	"	cmpl	%eax, (%ebp)\n"
-	"	jne	3f\n"
-	"	cmpl	%eax, 2044(%ebp)\n"
-	"	jne	3f\n"
-	"	cmpl	%eax, 4092(%ebp)\n"
-	"	jne	3f\n"
-	"	imull	$1664525, %eax, %eax\n"
-	"	leal	1013904223(%eax,%edx), %eax\n"
-	"	testl	$1, %edx\n"
-	"	jz	2f\n"
-	"	movl	%ebx, %eax\n"
-	"2:	movl	%eax, (%ebp)\n"
-	"	movl	%eax, 2044(%ebp)\n"
-	"	movl	%eax, 4092(%ebp)\n"
-	"	movl	%eax, (%edi,%edx,4)\n"
-	"	incl	%ecx\n"
-	"	cmpl	%esp, %ecx\n"
-	"	jbe	1b\n"
-	"	incl	%ebx\n"
-	"	movl	%ebx, %eax\n"
-	"	movw	$0x10, %dx\n"
-	"	outl	%eax, %dx\n"
-	"	jmp	guest_checker\n"
-	"3:	movl	%edx, %eax\n"
-	"	movw	$0x11, %dx\n"
-	"	outl	%eax, %dx\n"
-	"	jmp	3b\n"
+	".global guest_writer, guest_writer_end\n"
 	"guest_writer:\n"
 	"	incl	%ecx\n"
 	"	movl	%ecx, (%edi)\n"
@@ -94,186 +47,32 @@ __asm__(
 	"	andl	$-4, %edx\n"
 	"	movl	%ecx, (%esi,%edx)\n"
 	"	jmp	guest_writer\n"
-	"guest_end:\n"
+	"guest_writer_end:\n"
 	".code64\n"
 	".popsection\n");
-extern const char guest_checker[], guest_writer[], guest_end[];
+extern const char guest_writer[], guest_writer_end[];
 
-static int vm_fd;
+static struct vm vm;
 static uint8_t *ram;
+static struct cpu *writer;
+static unsigned long mmio_writes;
 static volatile bool stopping;
-static unsigned int points, failures;
 
-/* One running processor. */
-static struct cpu {
-	int fd, index;
-	struct kvm_run *run;
-	pthread_t thread;
-	unsigned long passes, mmio;
-	bool parked;
-} cpus[CHECKERS + 1];
-
-/* Parking: the vCPUs stay outside the guest while parks is above zero. */
-static pthread_mutex_t park_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t park_changed = PTHREAD_COND_INITIALIZER;
-static int parks;
-
-static void point(bool ok, const char *name)
-{
-	printf("%s %u - %s\n", ok ? "ok" : "not ok", ++points, name);
-	failures += !ok;
-}
-
-static void die(const char *what)
-{
-	printf("Bail out! %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static void nap(long us)
-{
-	nanosleep(&(struct timespec){ .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 }, NULL);
-}
-
-static int set_slot(unsigned int slot, unsigned int flags, unsigned long gpa, size_t size, void *hva)
-{
-	struct kvm_userspace_memory_region m = {
-		.slot = slot, .flags = flags, .guest_phys_addr = gpa, .memory_size = size,
-		.userspace_addr = (unsigned long)hva,
-	};
-
-	return ioctl(vm_fd, KVM_SET_USER_MEMORY_REGION, &m);
-}
-
-/* ---- vCPUs ---- */
-
-static void set_flat32(struct cpu *c, unsigned long rip)
-{
-	bool writer = c->index == CHECKERS;
-	struct kvm_regs r = { .rip = rip, .rflags = 2 };
-	struct kvm_sregs s;
-
-	if (ioctl(c->fd, KVM_GET_SREGS, &s))
-		die("KVM_GET_SREGS");
-	s.cs = (struct kvm_segment){ .limit = ~0u, .selector = 8, .type = 11, .present = 1, .db = 1,
-				     .s = 1, .g = 1 };
-	s.ds = s.es = s.ss = s.fs = s.gs = (struct kvm_segment){
-		.limit = ~0u, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1 };
-	s.cr0 |= 1;
-	if (ioctl(c->fd, KVM_SET_SREGS, &s))
-		die("KVM_SET_SREGS");
-	r.rsi = writer ? MOVING_GPA : PAGES_GPA(c->index);
-	r.rdi = writer ? COUNTER_GPA : TABLE_GPA(c->index);
-	r.rsp = (writer ? MOVING_SIZE : CHECKED_PAGES) - 1;
-	if (ioctl(c->fd, KVM_SET_REGS, &r))
-		die("KVM_SET_REGS");
-}
-
-static void park_here(struct cpu *c)
-{
-	pthread_mutex_lock(&park_lock);
-	c->run->immediate_exit = 0;
-	while (parks) {
-		c->parked = true;
-		pthread_cond_broadcast(&park_changed);
-		pthread_cond_wait(&park_changed, &park_lock);
-	}
-	c->parked = false;
-	pthread_mutex_unlock(&park_lock);
-}
-
-static void park_all(void)
-{
-	pthread_mutex_lock(&park_lock);
-	parks++;
-	for (int i = 0; i <= CHECKERS; i++) {
-		cpus[i].run->immediate_exit = 1;
-		pthread_kill(cpus[i].thread, SIGUSR1);
-	}
-	for (int i = 0; i <= CHECKERS; i++)
-		while (!cpus[i].parked)
-			pthread_cond_wait(&park_changed, &park_lock);
-	pthread_mutex_unlock(&park_lock);
-}
-
-static void unpark_all(void)
-{
-	pthread_mutex_lock(&park_lock);
-	parks--;
-	pthread_cond_broadcast(&park_changed);
-	pthread_mutex_unlock(&park_lock);
-}
-
-static bool handle_exit(struct cpu *c)
+/* The writer finds no memory while its slot is away. */
+static bool writer_exit(struct cpu *c)
 {
 	struct kvm_run *run = c->run;
 
-	switch (run->exit_reason) {
-	case KVM_EXIT_IO:
-		if (run->io.port == PORT_PASS) {
-			c->passes++;
-			return true;
-		}
-		printf("# vCPU %d: page %u does not hold what it should\n", c->index,
-		       *(uint32_t *)((char *)run + run->io.data_offset));
-		return false;
-	case KVM_EXIT_MMIO:
-		c->mmio++;
-		nap(500);	/* leave the processor to the others */
-		return c->index == CHECKERS && run->mmio.phys_addr - MOVING_GPA < 2 * MOVING_SIZE;
-	default:
+	if (c != writer || run->exit_reason != KVM_EXIT_MMIO) {
 		printf("# vCPU %d: exit %u\n", c->index, run->exit_reason);
 		return false;
 	}
-}
-
-/* One entry: false when the guest cannot go on. */
-static bool run_once(struct cpu *c)
-{
-	if (!ioctl(c->fd, KVM_RUN, 0))
-		return handle_exit(c);
-	if (errno == EINTR || errno == EAGAIN) {
-		park_here(c);
-		return true;
-	}
-	printf("# vCPU %d: KVM_RUN: %s\n", c->index, strerror(errno));
-	return false;
-}
-
-static void *cpu_thread(void *arg)
-{
-	struct cpu *c = arg;
-	bool good = true;
-
-	while (good && !stopping)
-		good = run_once(c);
-	pthread_mutex_lock(&park_lock);
-	c->parked = true;	/* for good */
-	pthread_cond_broadcast(&park_changed);
-	pthread_mutex_unlock(&park_lock);
-	return good ? NULL : c;
-}
-
-static void new_cpu(int kvm, int i)
-{
-	struct cpu *c = &cpus[i];
-	int size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-
-	c->index = i;
-	c->fd = ioctl(vm_fd, KVM_CREATE_VCPU, i);
-	if (c->fd < 0)
-		die("KVM_CREATE_VCPU");
-	c->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
-	set_flat32(c, CODE_GPA + (i == CHECKERS ? guest_writer - guest_checker : 0));
+	mmio_writes++;
+	nap(500);	/* leave the processor to the others */
+	return run->mmio.phys_addr - MOVING_GPA < 2 * MOVING_SIZE;
 }
 
 /* ---- what the host does ---- */
-
-static unsigned int next_random(unsigned int *seed)
-{
-	*seed = *seed * 1664525 + 1013904223;
-	return *seed >> 8;
-}
 
 /* A random aligned part of RAM. */
 static uint8_t *part(unsigned int *seed, size_t *size)
@@ -404,15 +203,15 @@ static void *slot_thread(void *arg)
 		unsigned int log = moves & 2 ? KVM_MEM_LOG_DIRTY_PAGES : 0;
 
 		memset(m, 0, MOVING_SIZE);
-		if (set_slot(1, log, MOVING_GPA, MOVING_SIZE, m))
+		if (vm_set_slot(&vm, 1, log, MOVING_GPA, MOVING_SIZE, m))
 			die("creating the slot");
 		nap(3000);
 		expect_kept(m);
-		if (moves & 4 && set_slot(1, log, MOVING_GPA + MOVING_SIZE, MOVING_SIZE, m))
+		if (moves & 4 && vm_set_slot(&vm, 1, log, MOVING_GPA + MOVING_SIZE, MOVING_SIZE, m))
 			die("moving the slot");
 		if (moves & 4)
 			expect_untouched(m);
-		if (set_slot(1, 0, MOVING_GPA, 0, m))
+		if (vm_set_slot(&vm, 1, 0, MOVING_GPA, 0, m))
 			die("deleting the slot");
 		expect_untouched(m);
 	}
@@ -429,9 +228,9 @@ static void copy_logged(uint8_t *copy, uint64_t *bitmap, bool clear)
 	struct kvm_clear_dirty_log clr = { .slot = 0, .num_pages = RAM_SIZE / PAGE,
 					   .dirty_bitmap = bitmap };
 
-	if (ioctl(vm_fd, KVM_GET_DIRTY_LOG, &log))
+	if (ioctl(vm.fd, KVM_GET_DIRTY_LOG, &log))
 		die("KVM_GET_DIRTY_LOG");
-	if (clear && ioctl(vm_fd, KVM_CLEAR_DIRTY_LOG, &clr))
+	if (clear && ioctl(vm.fd, KVM_CLEAR_DIRTY_LOG, &clr))
 		die("KVM_CLEAR_DIRTY_LOG");
 	for (size_t i = 0; i < RAM_SIZE / PAGE; i++) {
 		if (!(bitmap[i / 64] >> i % 64 & 1))
@@ -443,19 +242,19 @@ static void copy_logged(uint8_t *copy, uint64_t *bitmap, bool clear)
 
 static void migrate(uint8_t *copy, uint64_t *bitmap, bool manual)
 {
-	if (set_slot(0, KVM_MEM_LOG_DIRTY_PAGES, 0, RAM_SIZE, ram))
+	if (vm_set_slot(&vm, 0, KVM_MEM_LOG_DIRTY_PAGES, 0, RAM_SIZE, ram))
 		die("starting the log");
 	memcpy(copy, ram, RAM_SIZE);
 	for (int round = 0; round < 6 && !stopping; round++) {
 		copy_logged(copy, bitmap, manual);
 		nap(20000);
 	}
-	park_all();
+	vm_park(&vm);
 	copy_logged(copy, bitmap, manual);
 	for (size_t i = 0; i < RAM_SIZE; i += PAGE)
 		lost_pages += !!memcmp(copy + i, ram + i, PAGE);
-	unpark_all();
-	if (set_slot(0, 0, 0, RAM_SIZE, ram))
+	vm_unpark(&vm);
+	if (vm_set_slot(&vm, 0, 0, 0, RAM_SIZE, ram))
 		die("stopping the log");
 	migrations++;
 }
@@ -468,7 +267,7 @@ static void *migrate_thread(void *arg)
 
 	while (!stopping) {
 		cap.args[0] = migrations % 2;
-		if (ioctl(vm_fd, KVM_ENABLE_CAP, &cap))
+		if (ioctl(vm.fd, KVM_ENABLE_CAP, &cap))
 			die("KVM_ENABLE_CAP");
 		migrate(copy, bitmap, migrations % 2);
 		nap(200000);
@@ -477,11 +276,6 @@ static void *migrate_thread(void *arg)
 }
 
 /* ---- */
-
-static void wake_for_park(int sig)
-{
-	(void)sig;
-}
 
 static uint8_t *new_ram(bool shared)
 {
@@ -500,15 +294,16 @@ static uint8_t *new_ram(bool shared)
 
 static void new_vm(int kvm, bool shared)
 {
-	vm_fd = ioctl(kvm, KVM_CREATE_VM, 0);
-	if (vm_fd < 0)
-		die("KVM_CREATE_VM");
+	struct kvm_regs r = { .rip = WRITER_GPA, .rflags = 2, .rsi = MOVING_GPA, .rdi = COUNTER_GPA,
+			      .rsp = MOVING_SIZE - 1 };
+
 	ram = new_ram(shared);
-	memcpy(ram + CODE_GPA, guest_checker, guest_end - guest_checker);
-	if (set_slot(0, 0, 0, RAM_SIZE, ram))
-		die("KVM_SET_USER_MEMORY_REGION");
-	for (int i = 0; i <= CHECKERS; i++)
-		new_cpu(kvm, i);
+	vm_new(&vm, kvm, ram, RAM_SIZE);
+	memcpy(ram + WRITER_GPA, guest_writer, guest_writer_end - guest_writer);
+	vm.other_exit = writer_exit;
+	vm_add_checker(&vm, kvm);
+	vm_add_checker(&vm, kvm);
+	writer = vm_add_cpu(&vm, kvm, &r);
 }
 
 int main(int argc, char **argv)
@@ -517,15 +312,13 @@ int main(int argc, char **argv)
 					  slot_thread, migrate_thread };
 	pthread_t workers[sizeof(work) / sizeof(*work)];
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	bool good = true;
+	bool good;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (kvm < 0 || argc < 2)
 		die("usage: pressure SECONDS, with /dev/kvm");
-	signal(SIGUSR1, wake_for_park);
 	new_vm(kvm, argc > 2 && !strcmp(argv[2], "shared"));
-	for (int i = 0; i <= CHECKERS; i++)
-		pthread_create(&cpus[i].thread, NULL, cpu_thread, &cpus[i]);
+	vm_start(&vm);
 	for (size_t i = 0; i < sizeof(work) / sizeof(*work); i++)
 		pthread_create(&workers[i], NULL, work[i], NULL);
 
@@ -533,23 +326,15 @@ int main(int argc, char **argv)
 	stopping = true;
 	for (size_t i = 0; i < sizeof(work) / sizeof(*work); i++)
 		pthread_join(workers[i], NULL);
-	for (int i = 0; i <= CHECKERS; i++) {
-		void *failed;
-
-		cpus[i].run->immediate_exit = 1;
-		pthread_kill(cpus[i].thread, SIGUSR1);
-		pthread_join(cpus[i].thread, &failed);
-		good &= !failed;
-	}
+	good = vm_stop(&vm);
 	printf("# passes %lu and %lu, MMIO writes %lu, slot changes %lu, migrations %lu, pages logged %lu\n",
-	       cpus[0].passes, cpus[1].passes, cpus[CHECKERS].mmio, moves, migrations, logged_pages);
+	       vm.cpus[0].passes, vm.cpus[1].passes, mmio_writes, moves, migrations, logged_pages);
 	point(good, "the guest finds its memory as it left it");
-	point(cpus[0].passes && cpus[1].passes, "and gets somewhere");
+	point(vm.cpus[0].passes && vm.cpus[1].passes, "and gets somewhere");
 	point(moves > 2 && !stale_bytes, "memory of a slot that went is not written any more");
 	point(kept_checks && !lost_writes, "what was written after MADV_FREE is kept");
 	point(migrations && !lost_pages, "a copy made by the dirty log is complete");
 	printf("# stale bytes %lu, pages kept %lu, lost %lu, lost by the log %lu\n", stale_bytes,
 	       kept_checks, lost_writes, lost_pages);
-	printf("1..%u\n", points);
-	return failures != 0;
+	return points_done();
 }
