@@ -6,6 +6,9 @@ VM_TESTS := $(BUILD)/tests/vm
 
 TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub $(VM_TESTS)/clock $(VM_TESTS)/leaves $(VM_TESTS)/churn
 
+# bench/sharing.mk: what vm/sharing measures with
+TEST_NEEDS += sharing-files
+
 $(VM_TESTS)/%: tests/vm/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -D_GNU_SOURCE -static $(CFLAGS) $(WARN) -o $@ $< -lpthread
