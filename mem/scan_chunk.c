@@ -255,13 +255,22 @@ static void forget_hint(struct visit *v, u64 hash, u64 where)
 	spin_unlock(&v->group->lock);
 }
 
-/* Locked, or NULL: it is gone, or *busy. May be our own. */
+/*
+ * Locked, or NULL: it is gone, or *busy. May be our own. A file that no longer shares is as good as
+ * gone: it was empty when it was told so, but hints may lead to what it has got since.
+ */
 static struct mem_chunk *other_get(struct visit *v, u32 id, bool *busy)
 {
+	struct mem_chunk *other;
+
 	*busy = false;
 	if (id == v->chunk->id)
 		return v->chunk;
-	return mem_group_trylock_chunk(v->group, id, busy);
+	other = mem_group_trylock_chunk(v->group, id, busy);
+	if (!other || !READ_ONCE(other->file->never_share))
+		return other;
+	mem_group_unlock_chunk(v->group, other);
+	return NULL;
 }
 
 static void other_put(struct visit *v, struct mem_chunk *other)
