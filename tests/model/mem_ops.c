@@ -193,6 +193,30 @@ static void do_file_new(struct mm *m, const struct mm_op *op)
 			    op->flags % 16 == 0);
 }
 
+/*
+ * An empty file that nobody has mapped shares nothing from now on. It gets the page that it had
+ * before, where the scanner may remember it, and another file gets it too.
+ */
+static void do_never_share(struct mm *m, const struct mm_op *op)
+{
+	int file = op->a % MM_FILES, other = op->b % MM_FILES, i;
+	struct mm_file *f = mm_file(m, file);
+	u64 index = mm_op_index(op->x), value;
+
+	for (i = 0; i < MM_VMAS; i++)
+		if (!f || (m->vma[i].live && m->vma[i].file == file))
+			return;
+	value = *(u64 *)(f->bytes + index * PAGE_SIZE);
+	mm_resize(m, file, 0);
+	if (f->file.pages)
+		return;
+	WRITE_ONCE(f->file.never_share, true);
+	mm_resize(m, file, MM_PAGES);
+	mm_pwrite(m, file, index, value);
+	if (mm_file(m, other))
+		mm_pwrite(m, other, mm_op_index(op->y), value);
+}
+
 static void do_file_unlink(struct mm *m, const struct mm_op *op)
 {
 	if (mm_file(m, op->a % MM_FILES))
@@ -270,6 +294,7 @@ static const struct {
 	{ "dedupe", do_dedupe, 4 },
 	{ "new file", do_file_new, 4 },
 	{ "unlink", do_file_unlink, 1 },
+	{ "never share", do_never_share, 1 },
 	{ "mmap", do_vma_new, 6 },
 	{ "munmap", do_vma_del, 2 },
 	{ "memory", do_memory, 2 },
