@@ -118,6 +118,7 @@ static inline int pfs_errno(int err)
 }
 
 /* main.c: all mounts, and what is left of those that are gone */
+extern bool pfs_audit;			/* parameter: mem_audit() at unmount */
 extern struct list_head pfs_mounts;
 extern struct mutex pfs_mounts_lock;
 extern struct pfs_left {		/* found at unmount, always 0 if all is well */

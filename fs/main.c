@@ -10,6 +10,10 @@ MODULE_DESCRIPTION("Penumbra: guest memory as files, with one copy of equal page
 MODULE_VERSION("0.1");
 MODULE_ALIAS_FS("penumbra");
 
+bool pfs_audit;
+module_param_named(audit, pfs_audit, bool, 0644);
+MODULE_PARM_DESC(audit, "check all frames, slots and indexes of a mount when it ends");
+
 LIST_HEAD(pfs_mounts);
 DEFINE_MUTEX(pfs_mounts_lock);
 struct pfs_left pfs_left;

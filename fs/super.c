@@ -262,10 +262,20 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	return pfs_scand_start(m);
 }
 
+/* Nothing is open or mapped and the scanning thread is gone: the moment to look at everything. */
+static void audit(struct pfs_mount *m)
+{
+	const char *wrong = pfs_audit ? mem_audit(&m->pool) : NULL;
+
+	WARN(wrong, "penumbra_mem: %s\n", wrong);
+}
+
 void pfs_kill_sb(struct super_block *sb)
 {
-	if (pfs_mount(sb))
+	if (pfs_mount(sb)) {
 		pfs_scand_stop(pfs_mount(sb));
+		audit(pfs_mount(sb));
+	}
 	kill_litter_super(sb);
 }
 
