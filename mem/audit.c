@@ -32,7 +32,8 @@ static void check_slot(struct audit *a, const struct mem_chunk *chunk, u32 i,
 	struct mem_frame *frame = mem_slot_frame(slot);
 
 	if (!frame) {
-		check(a, !(slot & (MEM_SLOT_SHARED | MEM_SLOT_WRITABLE)), "a mark of a frame where none is");
+		check(a, !(slot & (MEM_SLOT_SHARED | MEM_SLOT_WRITABLE)),
+		      "a mark of a frame where none is");
 		sum->zero += !!(slot & MEM_SLOT_ZERO);
 		return;
 	}
@@ -56,7 +57,8 @@ static void check_huge(struct audit *a, struct mem_chunk *chunk, struct mem_chun
 	sum->shared = chunk->huge_shared ? MEM_HUGE_PAGES : 0;
 	a->huge++;
 	check(a, !chunk->slots, "a huge chunk has slots");
-	check(a, !chunk->huge_shared || !chunk->huge_writable, "a shared 2 MiB frame is marked writable");
+	check(a, !chunk->huge_shared || !chunk->huge_writable,
+	      "a shared 2 MiB frame is marked writable");
 	list_for_each_entry(c, &chunk->ring, ring) {
 		members++;
 		first = first && chunk < c;
@@ -81,7 +83,8 @@ static void check_chunk(struct audit *a, struct mem_chunk *chunk)
 		check(a, !chunk->huge_shared && !chunk->huge_writable && !chunk->huge_mapped,
 		      "a mark of a 2 MiB frame where none is");
 	}
-	check(a, !chunk->zero_mapped || (!chunk->huge && !chunk->slots), "holes mapped, but not empty");
+	check(a, !chunk->zero_mapped || (!chunk->huge && !chunk->slots),
+	      "holes mapped, but not empty");
 	for (i = 0; i < MEM_HUGE_PAGES && chunk->slots; i++)
 		check_slot(a, chunk, i, &sum);
 	check(a, !chunk->slots || sum.present || sum.zero, "slots that say nothing");
@@ -116,7 +119,8 @@ static void count_refs(struct audit *a, struct mem_frame *frame, bool shared)
 static void give_refs(struct audit *a, struct mem_frame *frame, bool shared)
 {
 	if (!shared) {
-		check(a, atomic_long_read(&frame->refs) == 1, "a private frame that two slots name");
+		check(a, atomic_long_read(&frame->refs) == 1,
+		      "a private frame that two slots name");
 		a->pages++;
 	} else if (atomic_long_inc_return(&frame->refs) == 1) {
 		a->pages++;
@@ -155,7 +159,8 @@ static void check_file(struct audit *a, struct mem_file *file)
 	a->present = a->shared = a->zero = a->huge = 0;
 	xa_for_each(&file->chunks, at, chunk) {
 		mutex_lock(&chunk->lock);
-		check(a, chunk->file == file && chunk->first == at * MEM_HUGE_PAGES, "a chunk's place");
+		check(a, chunk->file == file && chunk->first == at * MEM_HUGE_PAGES,
+		      "a chunk's place");
 		check_chunk(a, chunk);
 		mutex_unlock(&chunk->lock);
 	}

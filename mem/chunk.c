@@ -192,8 +192,8 @@ static void unmap_set(struct mem_chunk *chunk, const struct mem_pages *set)
 /* ------------------------------------------------------------- protecting -- */
 
 /*
- * A ring's frame is mapped read-only everywhere, and other chunks' mappings count as users: nothing to ask there.
- * The same goes for shared frames.
+ * A ring's frame is mapped read-only everywhere, and other chunks' mappings count as users:
+ * nothing to ask there. The same goes for shared frames.
  */
 static u32 protect_huge(struct mem_chunk *chunk, struct mem_pages *set)
 {
@@ -227,10 +227,11 @@ static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
 		for (; left; left &= left - 1) {
 			u32 i = __ffs(left);
 			u64 slot = slots[i];
+			struct mem_frame *frame = mem_slot_frame(slot);
 
-			if (!mem_slot_frame(slot)) {
+			if (!frame) {
 				set->bits[word] &= ~BIT(i);
-			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(mem_slot_frame(slot))) {
+			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(frame)) {
 				set->bits[word] &= ~BIT(i);
 				pinned++;
 			} else if (slot & MEM_SLOT_WRITABLE) {

@@ -23,7 +23,7 @@
  * MAPPED: a fault may have mapped the page since it was last unmapped (a hole or a zero page
  * through the zero frame). Where it is clear there is nothing to settle and to unmap.
  * WRITABLE: its content may change: by a mapping, or by a pin for writing. Clear means that
- * it was found unpinned and unmapped when the mark was taken away, and that it has not changed since.
+ * it was found unpinned and unmapped when the mark was taken away, and has not changed since.
  *
  * Locking: everything in a chunk is under chunk->lock, save what is said to be
  * under pool->pair_lock. Whoever holds one chunk's lock takes a second with
@@ -37,7 +37,8 @@
 #define MEM_SLOT_WRITABLE	BIT_ULL(0)
 #define MEM_SLOT_SHARED		BIT_ULL(1)
 #define MEM_SLOT_HEAT_SHIFT	2
-#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)	/* the scanner's: cleared with WRITABLE, and when sharing begins or ends */
+/* The scanner's: cleared with WRITABLE, and when sharing begins or ends. */
+#define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)
 #define MEM_SLOT_ZERO		BIT_ULL(4)
 #define MEM_SLOT_MAPPED		BIT_ULL(5)
 #define MEM_SLOT_FLAGS		GENMASK_ULL(5, 0)
@@ -53,16 +54,16 @@ struct mem_chunk {
 	bool huge_shared;		/* as SHARED: it has, or had, a ring */
 	bool huge_mapped;		/* as MAPPED */
 	bool zero_mapped;		/* empty: as MAPPED, for any of the holes */
-	struct list_head ring;		/* chunks with the same 2 MiB frame; under pool->pair_lock */
+	struct list_head ring;		/* who has the same 2 MiB frame; under pool->pair_lock */
 
 	/* The scanner's, mem/scan.c and mem/group.c. */
-	u32 id;				/* in the group; 0: none yet. mem_file_fini() has it forgotten */
+	u32 id;				/* in the group; 0: none */
 	u8 heat;			/* rarer visits: every 2^heat rounds */
 	u8 volatility;			/* 0 to 3: how much of it had changed when last looked at */
 	bool written;			/* a mark for writing was set since its last visit */
 	u8 turn;			/* counts visits, for the heat of pages */
 	bool visited;
-	bool huge_known;		/* huge: all hints entered, and unchanged since if not huge_writable */
+	bool huge_known;		/* hints entered; unchanged since if not huge_writable */
 };
 
 static inline struct mem_frame *mem_slot_frame(u64 slot)
@@ -111,23 +112,26 @@ static inline void mem_pages_del(struct mem_pages *set, u32 i)
  *
  * mem_chunk_protect: unmaps the pages of the set (in runs) and takes their WRITABLE marks away.
  * Pages without a frame, and those that somebody holds pinned, are removed from the set; the
- * latter keep their mark and are counted in file->stat.pinned. A huge chunk is protected as a whole: the set
- * is left as it is or becomes empty. Until the lock is dropped the pages of the set have no mapping and no other user,
- * until their mark is set again their content stays. Returns how many were pinned.
+ * latter keep their mark and are counted in file->stat.pinned. A huge chunk is protected as a
+ * whole: the set is left as it is or becomes empty. Until the lock is dropped the pages of the
+ * set have no mapping and no other user (but users of shared ones by other slots), until their
+ * mark is set again their content stays. Returns how many were pinned.
  */
 u32 mem_chunk_protect(struct mem_chunk *chunk, struct mem_pages *set);
 
 /*
  * Page @i, protected under this hold of the lock, slotted and with a frame. The frame it
  * had is given up:
- * - for @frame, of the same content and group, whose reference (mem_frame_tryget) becomes the slot's,
+ * - for @frame, of the same content and group, whose reference (tryget) becomes the slot's,
  * - or for nothing, since it is full of zeros.
  */
 void mem_chunk_replace(struct mem_chunk *chunk, u32 i, struct mem_frame *frame);
 void mem_chunk_set_zero(struct mem_chunk *chunk, u32 i);
 
-/* The private frame of page @i, protected under this hold of the lock, becomes a shared one with one reference
- * (the slot's), of the file's group and with hash 0. */
+/*
+ * The private frame of page @i, protected under this hold of the lock, becomes a shared one with
+ * one reference (the slot's), of the file's group and with hash 0.
+ */
 struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i);
 
 /*
@@ -138,8 +142,9 @@ struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i);
 int mem_chunk_dissolve(struct mem_chunk *chunk);
 
 /*
- * A slotted chunk of 512 private frames (or shared ones with one reference) inside the file becomes huge, by
- * copying. 0; -EINVAL: it is none; -EBUSY: a page is pinned; -ENOMEM: no 2 MiB frame.
+ * A slotted chunk of 512 private frames (or shared ones with one reference) inside the file
+ * becomes huge, by copying. 0; -EINVAL: it is none; -EBUSY: a page is pinned; -ENOMEM: no
+ * 2 MiB frame.
  */
 int mem_chunk_gather(struct mem_chunk *chunk);
 
@@ -147,8 +152,8 @@ int mem_chunk_gather(struct mem_chunk *chunk);
 
 /*
  * One more reference of a shared frame that was found in the index, under group->lock:
- * false if its last one is going. Frees take group->lock after the count reached 0 to remove it from
- * the index, and only then give the memory up.
+ * false if its last one is going. Frees take group->lock after the count reached 0 to remove it
+ * from the index, and only then give the memory up.
  */
 static inline bool mem_frame_tryget(struct mem_frame *frame)
 {
@@ -171,7 +176,8 @@ bool mem_frame_unshare(struct mem_frame *frame);
 
 /*
  * A frame for a slot or a chunk, counted in pool->pages; contents undefined. -ENOMEM, -ENOSPC
- * (with its event, for 4 KiB). _break: a 4 KiB one to copy to, from the reserve if need be; -EBUSY: it is gone.
+ * (with its event, for 4 KiB). _break: a 4 KiB one to copy to, from the reserve if need be;
+ * -EBUSY: it is gone.
  */
 int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame **frame);
 int mem_frame_alloc_break(struct mem_pool *pool, struct mem_frame **frame);
@@ -187,7 +193,7 @@ void mem_slot_give_up(struct mem_pool *pool, u64 slot);
 /* Counts pages that became, or ceased to be, of a kind: in the chunk and in its file. */
 void mem_chunk_count(struct mem_chunk *chunk, int present, int shared, int zero);
 
-/* An empty or huge chunk gets an array of holes (a huge one is about to cease to be one). 0 or -ENOMEM. */
+/* An empty chunk gets an array of holes; or a huge one, which is to be slotted. 0 or -ENOMEM. */
 int mem_chunk_slots_new(struct mem_chunk *chunk);
 void mem_chunk_slots_free(struct mem_chunk *chunk);
 /* Slotted, but all holes: empty. */
@@ -198,17 +204,18 @@ void mem_chunk_unmap(struct mem_chunk *chunk, u32 first, u32 nr);
 void mem_chunk_unmap_empty(struct mem_chunk *chunk);
 void mem_chunk_unmap_huge(struct mem_chunk *chunk);
 
-/* The page is unmapped and shared. True: nobody else has the frame, it is private now. mine: but the caller. */
+/* An unmapped shared page: if nobody else has its frame (@mine: but the caller), it is private. */
 bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i, bool mine);
 
 /* -------------------------------------------- 2 MiB frames (mem/huge.c) -- */
 
 /*
- * A ring changes under pool->pair_lock and the lock of the chunk that enters or leaves; its members are counted
- * in the frame's refs. Who holds a member's lock and finds refs 1 is alone and stays so.
+ * A ring changes under pool->pair_lock and the lock of the chunk that enters or leaves; its
+ * members are counted in the frame's refs. Who holds a member's lock and finds refs 1 is alone
+ * and stays so.
  *
- * mem_ring_lock: the chunk's lock is held; if it has others in its ring it is dropped, and taken again
- * under pool->pair_lock. True if so: look again at everything, mem_ring_unlock() in the end.
+ * mem_ring_lock: the chunk's lock is held; if it has others in its ring it is dropped, and taken
+ * again under pool->pair_lock. True if so: look again at everything, mem_ring_unlock() in the end.
  * The functions below it want that; held: another chunk that the caller has locked, or NULL.
  */
 bool mem_ring_lock(struct mem_chunk *chunk);
@@ -218,18 +225,21 @@ void mem_ring_unlock(struct mem_chunk *chunk, bool locked);
 bool mem_huge_take(struct mem_chunk *chunk);
 /* As mem_chunk_dissolve(), which see. */
 int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held);
-/* Makes it slotted, by copying if need be. 0 and still huge: it is private, but pinned: work in place.
- * -ENOMEM, -ENOSPC, -EBUSY. [skip, skip + nr) need not be copied: holes if it has to be copied. */
+/*
+ * Makes it slotted, by copying if need be. 0 and still huge: it is private, but pinned: work in
+ * place. -ENOMEM, -EBUSY. [skip, skip + nr) is not copied then, but becomes holes.
+ */
 int mem_huge_split(struct mem_chunk *chunk, struct mem_chunk *held, u32 skip, u32 nr);
 /*
- * It can be written: huge and private, or slotted. @mine: NULL, or a frame on which the caller has a reference that is not
- * to be taken for a pin. Errors as mem_file_fault().
+ * It can be written: huge and private, or slotted. @mine: NULL, or a frame on which the caller
+ * has a reference that is not to be taken for a pin. Errors as mem_file_fault().
  */
 int mem_huge_unshare(struct mem_chunk *chunk, struct mem_frame *mine);
 /* The chunk is empty afterwards. */
 void mem_huge_drop(struct mem_chunk *chunk);
-/* The empty chunk dst becomes huge: with a frame that is counted, or with that of src, unmapped if it was writable. */
+/* The empty chunk dst becomes huge: with a frame that is counted, or with src's, protected. */
 void mem_huge_set(struct mem_chunk *dst, struct mem_frame *huge);
+void mem_huge_copy_page(struct mem_pool *pool, struct mem_frame *huge, u32 i, const void *from);
 void mem_huge_join(struct mem_chunk *dst, struct mem_chunk *src);
 
 /* ---------------------------------------------- giving up (mem/punch.c) -- */
@@ -245,8 +255,8 @@ void mem_chunk_give_up_end(struct mem_chunk *chunk);
 /* ------------------------------------------------- faults (mem/fault.c) -- */
 
 /*
- * Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take it again. @mine as for
- * mem_huge_unshare(). Errors as mem_file_fault().
+ * Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take
+ * it again. @mine as for mem_huge_unshare(). Errors as mem_file_fault().
  */
 int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame *mine,
 			    struct mem_frame **frame);

@@ -35,7 +35,7 @@ static bool copy_whole(struct piece *p)
 	if (!READ_ONCE(pool->huge_pages) || mem_frame_alloc(pool, MEM_HUGE_ORDER, &huge))
 		return false;
 	for (i = 0; i < MEM_HUGE_PAGES; i++)
-		copy_page((char *)pool->host->data(huge) + i * PAGE_SIZE, mem_chunk_data(p->src, i));
+		mem_huge_copy_page(pool, huge, i, mem_chunk_data(p->src, i));
 	mem_chunk_give_up(p->dst, NULL, 0, MEM_HUGE_PAGES);
 	mem_chunk_unmap_empty(p->dst);
 	mem_huge_set(p->dst, huge);

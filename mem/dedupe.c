@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Deduplication on demand: pages that a caller believes to be equal are compared, and share a
- * frame if they are. First without disturbing anybody, up to the first difference; what is equal so far is
- * protected, compared again, and merged.
+ * frame if they are. First without disturbing anybody, up to the first difference; what is
+ * equal so far is protected, compared again, and merged.
  */
 #include "mem/group.h"
 
@@ -66,7 +66,7 @@ static int merge_whole(struct pair *p)
 	return 0;
 }
 
-/* Protects those of the first @nr pages that have a frame, and not the same one as their partner. */
+/* Protects those of the first @nr pages that have a frame, and not that of their partner. */
 static void protect(const struct pair *p, u32 nr, struct mem_pages *src, struct mem_pages *dst)
 {
 	u32 k;

@@ -10,9 +10,9 @@
  *         ├─ shared 4 KiB: nobody else's any more ? it : a copy ────►
  *         └─ shared 2 MiB: alone ? it : dissolve the ring, then as above
  *
- * A mapped page that is shared is first written through mem_file_mkwrite(). It unmaps the page and gets
- * it the frame that it needs, all of it: the fault that follows may be one to read, by an
- * instruction which reads the page before it writes it, and that comes back here.
+ * A mapped page that is shared is first written through mem_file_mkwrite(). It unmaps the page
+ * and gets it the frame that it needs. That is not left to the fault that follows, which may be
+ * one to read, by an instruction that reads the page before it writes it, and would come back.
  */
 #include "mem/chunk.h"
 

@@ -8,8 +8,8 @@
  *                                           at 0: out of the index, freed
  *
  * New references come from a slot whose chunk is locked, or from the index under the group's lock
- * and then only while refs is not 0. So whoever brings refs from 1 to 0 has the frame alone, but for
- * its entry in the index, and that finds nothing any more.
+ * and then only while refs is not 0. So whoever brings refs from 1 to 0 has the frame alone,
+ * but for its entry in the index, and that finds nothing any more.
  */
 #include "mem/chunk.h"
 #include "mem/group.h"

@@ -9,9 +9,9 @@
  *                 refs 3            ───────────►   huge+0  huge+1 … huge+511
  *                                                  refs 3  refs 3   refs 3
  *
- * A ring is dissolved as a whole: everyone's lock is taken, which only who holds pool->pair_lock may wait
- * for. If somebody holds the frame pinned, or the host cannot dissolve it, the one chunk that needs to
- * goes its own way with copies.
+ * A ring is dissolved as a whole: everyone's lock is taken, which only who holds
+ * pool->pair_lock may wait for. If somebody holds the frame pinned, or the host cannot dissolve
+ * it, the one chunk that needs to goes its own way with copies.
  */
 #include "mem/chunk.h"
 
@@ -42,7 +42,7 @@ void mem_ring_unlock(struct mem_chunk *chunk, bool locked)
 		mutex_unlock(&chunk->file->pool->pair_lock);
 }
 
-/* The others are locked. Nothing to wait for if there are none, and then no need of the pair lock. */
+/* Nothing to wait for if there are no others, and then no need of the pair lock. */
 static void ring_lock_others(struct mem_chunk *chunk, struct mem_chunk *held)
 {
 	struct mem_chunk *c;
@@ -83,6 +83,11 @@ void mem_huge_set(struct mem_chunk *dst, struct mem_frame *huge)
 {
 	atomic_long_set(&huge->refs, 1);
 	become_huge(dst, huge);
+}
+
+void mem_huge_copy_page(struct mem_pool *pool, struct mem_frame *huge, u32 i, const void *from)
+{
+	copy_page((char *)pool->host->data(huge) + i * PAGE_SIZE, (void *)from);
 }
 
 bool mem_huge_take(struct mem_chunk *chunk)
@@ -155,8 +160,8 @@ static bool ring_dissolve(struct mem_chunk *chunk)
 }
 
 /*
- * The chunk has slots already; they get the frames, which @refs chunks name. What lies beyond the file's
- * end goes: it is there only because the frame was pinned when the file became shorter.
+ * The chunk has slots already; they get the frames, which @refs chunks name. What lies beyond
+ * the file's end goes: a pinned frame had to keep it when the file became shorter.
  */
 static void into_slots(struct mem_chunk *chunk, long refs)
 {
@@ -170,18 +175,6 @@ static void into_slots(struct mem_chunk *chunk, long refs)
 		mem_chunk_count(chunk, 0, MEM_HUGE_PAGES, 0);
 	if (chunk->first + MEM_HUGE_PAGES > READ_ONCE(chunk->file->pages))
 		mem_chunk_give_up_end(chunk);
-}
-
-/*
- * What a pinned frame had to keep when the file became shorter goes now. The slots stay, as something is
- * left before the end; and no chunk with the end inside is in a ring.
- */
-static void cut_off(struct mem_chunk *chunk)
-{
-	u64 left = READ_ONCE(chunk->file->pages) - chunk->first;
-
-	if (left && left < MEM_HUGE_PAGES)
-		mem_chunk_give_up(chunk, NULL, left, MEM_HUGE_PAGES - left);
 }
 
 int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held)
@@ -212,12 +205,10 @@ int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held)
 		if (c != held)
 			mutex_unlock(&c->lock);
 	}
-	if (err) {
+	if (err)
 		mem_chunk_slots_free(chunk);
-	} else {
+	else
 		into_slots(chunk, refs);
-		cut_off(chunk);
-	}
 	return err;
 }
 
@@ -232,7 +223,7 @@ int mem_chunk_dissolve(struct mem_chunk *chunk)
 
 /* ------------------------------------------------------------------ copying -- */
 
-/* The chunk's slots get copies of the 2 MiB frame's pages, without [skip, skip + nr). All or none. */
+/* Slots with copies of the 2 MiB frame's pages, without [skip, skip + nr). All or none. */
 static int copy_slots(struct mem_chunk *chunk, u32 skip, u32 nr)
 {
 	struct mem_pool *pool = chunk->file->pool;
@@ -269,7 +260,7 @@ static int copy_out(struct mem_chunk *chunk, u32 skip, u32 nr, bool small)
 	if (!small && READ_ONCE(pool->huge_pages) &&
 	    !mem_frame_alloc(pool, MEM_HUGE_ORDER, &copy)) {
 		for (i = 0; i < MEM_HUGE_PAGES; i++)
-			copy_page((char *)pool->host->data(copy) + i * PAGE_SIZE, mem_chunk_data(chunk, i));
+			mem_huge_copy_page(pool, copy, i, mem_chunk_data(chunk, i));
 		mem_huge_drop(chunk);
 		mem_huge_set(chunk, copy);
 		chunk->huge_writable = true;
@@ -301,7 +292,7 @@ static bool take_back(struct mem_chunk *chunk)
 	return true;
 }
 
-/* The frame stays while the caller's reference to it is put away: the chunk names it before and after. */
+/* The frame stays while the caller's reference is put away: the chunk names it before and after. */
 static int unshare(struct mem_chunk *chunk, struct mem_frame *mine)
 {
 	const struct mem_host_ops *host = chunk->file->pool->host;
@@ -386,7 +377,7 @@ int mem_chunk_gather(struct mem_chunk *chunk)
 		return -EBUSY;
 	}
 	for (i = 0; i < MEM_HUGE_PAGES; i++) {
-		copy_page((char *)pool->host->data(huge) + i * PAGE_SIZE, mem_chunk_data(chunk, i));
+		mem_huge_copy_page(pool, huge, i, mem_chunk_data(chunk, i));
 		pool->host->free(pool, mem_slot_frame(chunk->slots[i]), 0);
 	}
 	mem_chunk_slots_free(chunk);

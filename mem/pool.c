@@ -96,8 +96,8 @@ static struct mem_frame *reserve_take(struct mem_pool *pool)
 }
 
 /*
- * One step towards the target. *surplus: a frame that is too many. False: nothing is left to do, and the
- * event is told if it had been low.
+ * One step towards the target. *surplus: a frame that is too many. False: nothing is left to
+ * do, and the event is told if it had been low.
  */
 static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 {
@@ -119,7 +119,7 @@ static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 	return more;
 }
 
-/* Once there, it stays. Without it, reading an empty chunk puts small pages in the way of a large mapping. */
+/* Without it, reading an empty chunk puts small pages in the way of a large mapping. It stays. */
 static void add_huge_zero(struct mem_pool *pool)
 {
 	struct mem_frame *frame;
@@ -161,8 +161,8 @@ bool mem_pool_refill(struct mem_pool *pool)
 /* ----------------------------------------------------------------- frames -- */
 
 /*
- * The room of the reserve is kept free even while some of it is in use. Never over the limit, not even for a
- * moment: a try for 2 MiB shall not make somebody's 4 KiB fail.
+ * The room of the reserve is kept free even while some of it is in use. Never over the limit,
+ * not even for a moment: a try for 2 MiB shall not make somebody's 4 KiB fail.
  */
 static bool charge(struct mem_pool *pool, u64 nr)
 {

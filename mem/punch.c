@@ -47,7 +47,7 @@ int mem_chunk_give_up(struct mem_chunk *chunk, struct mem_chunk *held, u32 first
 			release(chunk, first, nr);
 		return nr;
 	}
-	/* Pinned: whoever holds it goes on seeing what the file has. The end may be there now: no mapping stays. */
+	/* Pinned: who holds it goes on seeing what the file has. Unmapped: the end may be here. */
 	mem_chunk_unmap_huge(chunk);
 	for (i = first; i < first + nr; i++)
 		clear_page(mem_chunk_data(chunk, i));
@@ -159,7 +159,7 @@ int mem_file_resize(struct mem_file *file, u64 pages)
 	} else {
 		WRITE_ONCE(file->pages, pages);
 	}
-	/* Who adds a chunk after this sees the new size under its lock: pairs with mem_chunk_get(). */
+	/* Who adds a chunk now sees the new size under its lock: pairs with mem_chunk_get(). */
 	smp_mb();
 	xa_for_each_start(&file->chunks, at, chunk, DIV_ROUND_UP(pages, MEM_HUGE_PAGES)) {
 		bool ring;

@@ -116,7 +116,8 @@ static u64 host_random(void) { static const u64 value = 0x9e3779b97f4a7c15; retu
 
 static const struct mem_host_ops host = {
 	.alloc = host_alloc, .free = host_free, .data = host_data,
-	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock, .settle = host_lock,
+	.get = host_get, .put = host_put,
+	.lock = host_lock, .unlock = host_lock, .settle = host_lock,
 	.unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
 	.event = host_event, .now_ns = host_now, .random = host_random,
@@ -166,7 +167,7 @@ static void end(void)
 	assert_int_equal(kapi_warnings(), 0);
 }
 
-/* As the kernel does it: fault, mkwrite, again if need be. Writes or reads the page's first word. */
+/* As the kernel does it: fault, mkwrite, again if need be. Writes the page's first word. */
 static int put(struct mem_file *file, u64 index, u64 value)
 {
 	struct mem_frame *frame;
