@@ -27,8 +27,9 @@ struct mem_group {
 struct mem_group *mem_group_from(struct mem_pool *pool, u64 serial);
 
 /*
- * Gives the chunk an id by which the scanner finds it, one that no chunk of the group ever had; none if
- * there is no memory, or if all have been used. Chunk locked, or not known to anybody yet. May sleep.
+ * Gives the chunk an id by which the scanner finds it, one that no chunk of the group ever had; none
+ * if there is no memory, or if all have been used. Chunk locked, or not known to anybody yet. May
+ * sleep.
  */
 void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk);
 /* Afterwards nobody finds the chunk. It need not have an id. */
@@ -40,10 +41,10 @@ void mem_group_del_chunk(struct mem_group *group, struct mem_chunk *chunk);
 struct mem_chunk *mem_group_get_chunk(struct mem_group *group, u32 id);
 
 /*
- * The chunk with this id, locked, while the caller holds another one's lock. NULL: it is gone, or *busy.
- * No reference to its file is needed, and none may be dropped there: the last one would end the file, and that
- * waits for pool->pair_lock. What keeps it is the lock. Whoever ends the file takes that and then the
- * group's, before it frees the chunk; so dropping the first under the second is over by then.
+ * The chunk with this id, locked, while the caller holds another one's lock. NULL: it is gone, or
+ * *busy. No reference to its file is needed, and none may be dropped there: the last one would end
+ * the file, and that waits for pool->pair_lock. What keeps it is the lock. Whoever ends the file
+ * takes that and then the group's, before it frees the chunk; so dropping the first under the second is over by then.
  */
 struct mem_chunk *mem_group_trylock_chunk(struct mem_group *group, u32 id, bool *busy);
 void mem_group_unlock_chunk(struct mem_group *group, struct mem_chunk *chunk);

@@ -12,15 +12,15 @@
  * that alone lets a page fill to nine tenths before a line and its partner are full.
  *
  * Which page: G = 2^log_groups groups of pages; b0 b1 … are the number of the group (b0 its
- * lowest bit). A group has @parts pages, 4 to 7, or one more if its number is below @split. Read as a
- * fraction, u = 0.x y bk bk+1 … with k = log_groups; part = floor(u * pages of the group). The page's
- * number is part * G + group.
+ * lowest bit). A group has @parts pages, 4 to 7, or one more if its number is below @split. Read as
+ * a fraction, u = 0.x y bk bk+1 … with k = log_groups; part = floor(u * pages of the group). The
+ * page's number is part * G + group.
  *
  * To grow, the group @split gets one page more: each entry stays where it is or goes to the
  * next part. When all have eight, then (part x y bk, group) is the same number as (part x y, group
  * + bk * G) of twice as many groups of four: nothing has to be moved, and it goes on. So memory
- * grows and shrinks by a page at a time, and no page holds more than 5/4 of what another does: had each
- * page been split in two, it would be twice as much, and half of the memory be empty at times.
+ * grows and shrinks by a page at a time, and no page holds more than 5/4 of what another does: had
+ * each page been split in two, it would be twice as much, and half of the memory be empty at times.
  *
  * There are no holes in a line: the first 0 ends it.
  */

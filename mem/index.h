@@ -25,12 +25,12 @@ struct mem_frame;
 struct mem_index {
 	struct mem_frame *base;		/* frames are known by their distance from this one */
 	atomic64_t *bytes;		/* where our memory is counted */
-	u64 ***top;			/* pages of pointers to pages of pointers to pages of entries */
+	u64 ***top;			/* a page of pointers to such pages to pages of entries */
 	u64 hints, frames;		/* entries */
 	u64 max_entries;		/* beyond it hints push others out; 0 = no limit */
 	u32 log_groups, parts, split;	/* how far it has grown, see index.c */
 	u32 victim;			/* turns, for choosing whom to push out */
-	u32 pressed;			/* hints that came when it was full, since it was last swept */
+	u32 pressed;			/* hints that came when it was full, since the last sweep */
 };
 
 /* Needs no memory yet. base: any frame, the others are within 2^39 frames of it. */
@@ -42,11 +42,14 @@ struct mem_index_hit {
 	u64 location;
 };
 
-/* What may have this content, frames first: at most @max. Hints need not even have had this hash. */
+/* What may have this content, frames first: at most @max. Hints need not have had this hash. */
 unsigned int mem_index_find(const struct mem_index *index, u64 hash,
 			    struct mem_index_hit *hits, unsigned int max);
 
-/* Enter it; true: it is in. A hint that was there already is the last to be pushed out: its page does not change often. */
+/*
+ * Enter it; true: it is in. A hint that was there already is the last to be pushed out: its page
+ * does not change often.
+ */
 bool mem_index_add_hint(struct mem_index *index, u64 hash, u64 location);
 /* frame->hash is its hash and stays so until it is taken out. */
 bool mem_index_add_frame(struct mem_index *index, struct mem_frame *frame);

@@ -2,7 +2,7 @@
 /*
  * The scanner's rounds: which chunk is next, and how fast.
  *
- *   round ── groups, by serial ── chunks, by id or at random ── those whose turn it is: mem_scan_visit()
+ *   round ── groups, by serial ── chunks, by id or at random ── if it is their turn: mem_scan_visit()
  *     └── in the end those that were busy, once more
  *
  * Between two steps nothing is held: the place is remembered by the group's serial and the chunk's
@@ -10,9 +10,8 @@
  *
  * A chunk in which nothing was found is visited in every second round, then every fourth, up to
  * every sixteenth, until a page in it is written that was known not to change. Pages that change
- * are looked at more rarely (scan_chunk.c). What it
- * costs to have everything scanned that does not change is therefore next to nothing, and the budget
- * is spent on what is new.
+ * are looked at more rarely (scan_chunk.c). What it costs to have everything scanned that does not
+ * change is therefore next to nothing, and the budget is spent on what is new.
  */
 #include "mem/scan.h"
 
@@ -21,7 +20,7 @@
 #define RESERVE_WAIT_NS	(NS_PER_S / 10)
 #define DEBT_NS		(NS_PER_S / 200)	/* sleeps shorter than this are saved up */
 #define BOOST_MAX	16
-#define SKIP_COST	64			/* so many pages that are not hashed count as one that is */
+#define SKIP_COST	64			/* so many pages not hashed count as one that is */
 #define FIND_MAX	256			/* chunks passed over in one step */
 
 int mem_scan_init(struct mem_pool *pool)
@@ -76,7 +75,7 @@ static void enter_group(struct mem_scan *scan, struct mem_group *group)
 	scan->random_key[1] = host->random();
 	spin_lock(&group->lock);
 	scan->random_bits = fls(group->last_id);
-	/* Where most ids are of chunks that went long ago, nobody would find the others at random. */
+	/* Where most ids are of chunks long gone, nobody would find the others at random. */
 	scan->random = READ_ONCE(scan->order) == MEM_SCAN_RANDOM &&
 		       group->last_id / 16 <= group->nr_chunks;
 	scan->sweep = 0;

@@ -73,7 +73,7 @@ struct mem_scan {
 
 	/* For the estimate. Pages: hashed and given up of late, */
 	u64 looked, gained;
-	u64 postponed, postponed_before;	/* left out as too hot, this round and the one before */
+	u64 postponed, postponed_before;	/* left out: this round, the one before */
 	u64 seen;				/* of the chunks visited this round */
 
 	/* Of the chunk being visited: hash of each page, and where an equal one may be. */
@@ -105,8 +105,8 @@ u64 mem_scan_estimate(struct mem_pool *pool);
 /* ---------------------------------------------- one chunk (mem/scan_chunk.c) -- */
 
 /*
- * Looks at the chunk's pages and merges what it can; takes its lock. The caller keeps its file and group from
- * going. Returns how many pages there were.
+ * Looks at the chunk's pages and merges what it can; takes its lock. The caller keeps its file and
+ * group from going. Returns how many pages there were.
  */
 u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_chunk *chunk);
 

@@ -10,8 +10,8 @@
  *   learn     what is calm is skipped until it is written; what changed is left alone for a while
  *
  * A match is a shared frame that the index knows, or a hint: a page of this or another chunk. That
- * one is locked by trylock; if it is busy the chunk is visited again before the round ends. Pages with
- * hints into the same chunk are handled together.
+ * one is locked by trylock; if it is busy the chunk is visited again before the round ends. Pages
+ * with hints into the same chunk are handled together.
  *
  * How often a page is looked at: its slot has 2 bits for the scanner.
  *
@@ -172,7 +172,7 @@ static u32 look(struct visit *v)
 	return chunk->huge ? MEM_HUGE_PAGES : chunk->present;
 }
 
-/* A hint is worth keeping if its page is known: another page's comes back when it is looked at again. */
+/* A hint is worth keeping if its page is known: another's comes back when it is looked at. */
 static bool is_known(const struct mem_chunk *chunk, u32 i)
 {
 	u64 slot = chunk->slots ? chunk->slots[i] : 0;
@@ -370,7 +370,7 @@ static bool equals(struct visit *v, u32 i, struct mem_frame *frame)
 	       mem_pages_equal(mem_chunk_data(v->chunk, i), v->scan->pool->host->data(frame));
 }
 
-/* With the shared frame that the index knows, if there is one. True: it has it, perhaps since before. */
+/* With the shared frame that the index knows, if there is one. True: it has it (by now). */
 static bool merge_indexed(struct visit *v, u32 i)
 {
 	struct mem_index_hit hit = { NULL };
@@ -431,8 +431,8 @@ static bool other_slotted(struct visit *v, struct mem_chunk *other, const struct
 }
 
 /*
- * The pages of @same with those that their hints name, all in chunk @other, locked. Where that page is
- * pinned there is nothing more to try: it will look for ours when it no longer is.
+ * The pages of @same with those that their hints name, all in chunk @other, locked. Where that page
+ * is pinned there is nothing more to try: it will look for ours when it no longer is.
  */
 static void merge_chunk(struct visit *v, struct mem_chunk *other, const struct mem_pages *same)
 {
@@ -449,7 +449,7 @@ static void merge_chunk(struct visit *v, struct mem_chunk *other, const struct m
 	mem_chunk_protect(other, &theirs);
 	for_each_page(same, i) {
 		j = v->scan->other[i] % MEM_HUGE_PAGES;
-		/* The first such pair may have made the frame for this one: there is one for a content. */
+		/* The first such pair may have made the frame for this one. */
 		if (merge_indexed(v, i))
 			continue;
 		if (mem_pages_has(&theirs, j) || other->slots[j] & MEM_SLOT_SHARED)
@@ -558,7 +558,7 @@ static void learn_page(struct visit *v, u32 i)
 	} else if (mem_pages_has(&v->calm, i)) {
 		heat = HEAT_MAX;	/* pinned */
 	} else {
-		/* One that was known costs its guest a fault each time it becomes so: not too soon again. */
+		/* Becoming known costs its guest a fault each time: not too soon again. */
 		heat = heat == HEAT_KNOWN ? HEAT_MAX : min(heat + 1, (u32)HEAT_MAX);
 	}
 	set_heat(chunk, i, heat);

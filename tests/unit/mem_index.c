@@ -160,7 +160,7 @@ static void test_growth(void **state)
 	}
 	for (i = 0; i < NR; i++)
 		lost += !found_hint(hashes[i], i);
-	print_message("# worst %llu/100 bytes an entry from 32768 on, %llu of %u hints pushed out\n",
+	print_message("# at worst %llu/100 bytes an entry, %llu of %u hints pushed out\n",
 		      worst, lost, NR);
 	assert_in_range(worst, 800, 1200);
 	assert_in_range(lost, 0, NR / 1000);
@@ -293,7 +293,7 @@ static void test_random(void **state)
 	assert_in_range(lost_frames, 0, 20);
 }
 
-/* Each allocation refused, again and again: it stays consistent and forgets nothing that it took. */
+/* Allocations refused again and again: consistent, and nothing is forgotten that was taken. */
 static void test_no_memory(void **state)
 {
 	u64 i, refused = 0;

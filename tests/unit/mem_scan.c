@@ -121,8 +121,8 @@ static u64 host_random(void)
 
 static const struct mem_host_ops host = {
 	.alloc = host_alloc, .free = host_free, .data = host_data,
-	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock, .settle = host_lock,
-	.unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
+	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock,
+	.settle = host_lock, .unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
 	.event = host_event, .now_ns = host_now, .random = host_random,
 };
@@ -245,7 +245,7 @@ static void check_all(void)
 	assert_int_equal(kapi_warnings(), 0);
 }
 
-/* Frames that an exact comparison would leave of the guests of a group: one for each content but zero. */
+/* Frames that an exact comparison would leave of a group: one for each content but zero. */
 static u64 exact(struct mem_group *group)
 {
 	static struct { u64 content; u32 stamp; } seen[1 << 16];
@@ -256,9 +256,9 @@ static u64 exact(struct mem_group *group)
 	stamp++;
 	for (n = 0; n < GUESTS; n++)
 		for (i = 0; i < PAGES; i++) {
-			if (!guests[n].alive || guests[n].file.group != group || !guests[n].content[i])
-				continue;
 			c = guests[n].content[i];
+			if (!guests[n].alive || guests[n].file.group != group || !c)
+				continue;
 			for (at = c * 40503 % ARRAY_SIZE(seen); seen[at].stamp == stamp &&
 			     seen[at].content != c; at = (at + 1) % ARRAY_SIZE(seen))
 				;
@@ -358,7 +358,7 @@ static struct mem_group *start_guests(u32 nr)
 	return group;
 }
 
-/* As guests of one distribution: a third in common, some zeros, some twice inside, the rest unique. */
+/* As guests of one distribution: a third in common, some zeros, some inside, the rest unique. */
 static u64 typical(u32 n, u32 i)
 {
 	switch (i % 8) {
@@ -392,7 +392,8 @@ static void test_paused(void **state)
 	fill_guests(GUESTS);
 	assert_int_equal(frames_used(), GUESTS * PAGES);
 	round_of_scan();
-	print_message("# %lld frames left of %u, exact %llu\n", frames_used(), GUESTS * PAGES, exact(group));
+	print_message("# %lld frames left of %u, exact %llu\n", frames_used(), GUESTS * PAGES,
+		      exact(group));
 	assert_int_equal(frames_used(), exact(group));
 	assert_int_equal(atomic64_read(&scan->stat.hashed) + atomic64_read(&scan->stat.zero),
 			 GUESTS * PAGES);
@@ -520,8 +521,8 @@ static void test_volatile(void **state)
 	}
 	check_all();
 	hashed = atomic64_read(&scan->stat.hashed) - hashed;
-	print_message("# %llu hashed in 50 rounds in which %u were written, %lld left, exact %llu\n", hashed,
-		      50 * PAGES / 5, frames_used(), exact(group));
+	print_message("# %llu hashed in 50 rounds in which %u were written, %lld left, exact %llu\n",
+		      hashed, 50 * PAGES / 5, frames_used(), exact(group));
 	assert_in_range(hashed, 0, 50 * PAGES / 5 / 8);
 	assert_in_range(frames_used(), exact(group), exact(group) * 103 / 100);
 	/* And once they are quiet, they are found. */
@@ -770,7 +771,8 @@ static void test_clones(void **state)
 	for (i = 0; i < PAGES; i++)
 		guest_write(&guests[0], i, 1 + i);
 	for (i = 1; i < 3; i++) {
-		assert_int_equal(mem_file_clone(&guests[0].file, 0, &guests[i].file, 0, PAGES, &err), PAGES);
+		assert_int_equal(mem_file_clone(&guests[0].file, 0, &guests[i].file, 0, PAGES,
+						&err), PAGES);
 		memcpy(guests[i].content, guests[0].content, sizeof(guests[0].content));
 	}
 	rounds_of_scan(10);
@@ -817,12 +819,12 @@ int main(void)
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define HUGE(f)	cmocka_unit_test_setup_teardown(f, setup_huge, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_paused), TEST(test_paused_random), TEST(test_one_guest), TEST(test_steady),
-		TEST(test_metadata), TEST(test_groups), TEST(test_volatile), TEST(test_busy), TEST(test_pinned),
-		TEST(test_reserve), TEST(test_budget), TEST(test_estimate),
+		TEST(test_paused), TEST(test_paused_random), TEST(test_one_guest),
+		TEST(test_steady), TEST(test_metadata), TEST(test_groups), TEST(test_volatile),
+		TEST(test_busy), TEST(test_pinned), TEST(test_reserve), TEST(test_budget), TEST(test_estimate),
 		TEST(test_coming_and_going),
-		HUGE(test_huge), HUGE(test_huge_unique), HUGE(test_huge_threshold), HUGE(test_gather),
-		HUGE(test_clones), HUGE(test_no_memory),
+		HUGE(test_huge), HUGE(test_huge_unique), HUGE(test_huge_threshold),
+		HUGE(test_gather), HUGE(test_clones), HUGE(test_no_memory),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
