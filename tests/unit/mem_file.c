@@ -216,6 +216,14 @@ static enum mem_page_kind kind(struct mem_file *file, u64 index, unsigned long *
 	return mem_file_page(file, index, &huge, refs, &frame);
 }
 
+/* A slot more, or less, that names a frame. */
+static void count_slots(struct mem_chunk *chunk, int present)
+{
+	mutex_lock(&chunk->lock);
+	mem_chunk_count(chunk, present, 0, 0);
+	mutex_unlock(&chunk->lock);
+}
+
 static void test_small(void **state)
 {
 	struct mem_frame *frame;
@@ -504,6 +512,58 @@ static void test_ring_pinned(void **state)
 	end();
 }
 
+/* No copies to be had either: all is as before, and goes on when memory is back. */
+static void test_ring_out_of_memory(void **state)
+{
+	u64 before;
+	int err;
+
+	begin(true, 0, 100);
+	put(&a, 1, 10);
+	mem_file_clone(&a, 0, &b, 0, 512, &err);
+	refuse_dissolve = fail_allocs = 1;
+	before = pages();
+	assert_int_equal(put(&b, 1, 11), -EBUSY);
+	assert_int_equal(mem_file_punch(&b, 1, 1), -EBUSY);
+	assert_int_equal(mem_file_resize(&b, 100), -EBUSY);
+	assert_int_equal(b.pages, PAGES);
+	check();
+	assert_int_equal(pages(), before);
+	assert_int_equal(events[MEM_EVENT_RESERVE_GONE], 1);
+	assert_int_equal(get(&b, 1), 10);
+	/* giving all of it back needs nothing */
+	assert_int_equal(mem_file_punch(&b, 0, 512), 0);
+	fail_allocs = 0;
+	assert_int_equal(get(&b, 1), 0);
+	assert_true(mem_pool_refill(&pool));
+	end();
+}
+
+/* Who still looks at a page that another file had shared goes on seeing it. */
+static void test_pinned_by_reader(void **state)
+{
+	struct mem_frame *frame;
+	unsigned long refs;
+	int err;
+
+	begin(false, 0, 0);
+	put(&a, 1, 10);
+	mem_file_clone(&a, 0, &b, 0, 512, &err);
+	assert_int_equal(mem_file_pin(&b, 1, false, &frame), 0);
+	assert_int_equal(mem_file_punch(&b, 1, 1), 0);
+	kind(&a, 1, &refs);
+	assert_int_equal(refs, 1);
+	fail_allocs = 1;
+	assert_int_equal(put(&a, 1, 11), -EBUSY);
+	fail_allocs = 0;
+	assert_int_equal(kind(&a, 1, &refs), MEM_PAGE_SHARED);
+	put(&a, 1, 11);
+	assert_int_equal(*(u64 *)host_data(frame), 10);
+	assert_int_equal(stat_of(&a.stat.cow_breaks), 1);
+	host_put(frame);
+	end();
+}
+
 static void test_dedupe(void **state)
 {
 	struct mem_frame *frame;
@@ -561,6 +621,43 @@ static void test_reserve(void **state)
 		assert_int_equal(get(&a, i), i);
 		assert_int_equal(get(&b, i), 100 + i);
 	}
+	pool.reserve.target = 3;
+	assert_true(mem_pool_refill(&pool));
+	assert_int_equal(pool.reserve.nr, 3);
+	end();
+}
+
+/* That the audit sees what it is for. */
+static void test_audit(void **state)
+{
+	struct mem_chunk *chunk;
+	struct mem_frame *frame;
+	int err;
+
+	begin(false, 0, 2);
+	put(&a, 1, 10);
+	put(&a, 2, 20);
+	mem_file_clone(&a, 1, &b, 1, 1, &err);
+	chunk = mem_chunk_find(&a, 0);
+	frame = mem_slot_frame(chunk->slots[1]);
+#define FINDS(spoil, mend, what) do {				\
+		spoil;						\
+		assert_string_equal(mem_audit(&pool), what);	\
+		mend;						\
+		assert_null(mem_audit(&pool));			\
+	} while (0)
+	FINDS(atomic_long_inc(&frame->refs), atomic_long_dec(&frame->refs),
+	      "references of a shared frame");
+	FINDS(chunk->slots[1] |= MEM_SLOT_WRITABLE, chunk->slots[1] &= ~MEM_SLOT_WRITABLE,
+	      "a shared page is marked writable");
+	FINDS(chunk->slots[3] = chunk->slots[2]; count_slots(chunk, 1),
+	      chunk->slots[3] = 0; count_slots(chunk, -1), "a private frame that two slots name");
+	FINDS(chunk->zero++, chunk->zero--, "zero pages in a chunk");
+	FINDS(atomic64_inc(&a.stat.shared), atomic64_dec(&a.stat.shared), "shared pages in a file");
+	FINDS(atomic64_inc(&pool.pages), atomic64_dec(&pool.pages), "pages of the pool");
+	FINDS(pool.reserve.nr++, pool.reserve.nr--, "frames in the reserve");
+	FINDS(frame->group = NULL, frame->group = group, "a shared frame is of another group");
+	FINDS(frame->hash = 1, frame->hash = 0, "frames in the indexes");
 	end();
 }
 
@@ -568,6 +665,7 @@ static void test_reserve(void **state)
 static void test_scanner_parts(void **state)
 {
 	struct mem_pages set = { { 0 } };
+	struct mem_frame *frame;
 	struct mem_chunk *chunk;
 	u32 i;
 
@@ -591,6 +689,15 @@ static void test_scanner_parts(void **state)
 	mutex_unlock(&chunk->lock);
 	check();
 	assert_int_equal(pages(), 511);
+	put(&a, 6, 7);
+	assert_int_equal(mem_file_pin(&a, 99, false, &frame), 0);
+	mutex_lock(&chunk->lock);
+	assert_int_equal(mem_chunk_gather(chunk), -EBUSY);
+	refuse_huge = 1;
+	assert_int_equal(mem_chunk_gather(chunk), -ENOMEM);
+	mutex_unlock(&chunk->lock);
+	host_put(frame);
+	check();
 	assert_int_equal(get(&a, 5), 6);
 	/* read, then protected: runs end at what is mapped and not wanted */
 	memset(&set, 0, sizeof(set));
@@ -636,8 +743,11 @@ int main(void)
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_ring_ends),
 		cmocka_unit_test(test_ring_pinned),
+		cmocka_unit_test(test_ring_out_of_memory),
+		cmocka_unit_test(test_pinned_by_reader),
 		cmocka_unit_test(test_dedupe),
 		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_scanner_parts),
 		cmocka_unit_test(test_groups),
 	};
