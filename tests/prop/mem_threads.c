@@ -8,6 +8,8 @@
  *   chunk 2      changed as a whole, under a lock for each block of 64 pages: punched, cloned
  *                to (from pages that are being written, too), written, deduplicated
  *
+ * One more file comes and goes all the time; whoever drops its last reference ends it.
+ *
  * A page has two counters; whoever owns it raises the first, then the second, and
  * reads them before: a lost write, or one that came from elsewhere, is seen at once. A copy
  * taken meanwhile must be of one moment. Pages are often equal, so that there is much to merge.
@@ -39,7 +41,10 @@ struct map {
 };
 
 static struct mem_pool pool;
-static struct mem_file file[FILES];
+static struct mem_group *group;
+static struct mem_file file[FILES + 1];	/* the last one comes and goes */
+static int visitor_refs;
+static pthread_mutex_t visitor_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct map map[MAPS];	/* of file i / 2 */
 static u64 counter[FILES][PAGES];	/* what a page's two counters are */
 static u64 lag[FILES][PAGES];		/* by how much the second is behind: 0 or 1 */
@@ -105,6 +110,8 @@ static void op_unmap(struct mem_file *f, u64 first, u64 nr)
 	u64 i, end = min_t(u64, first + nr, PAGES);
 	int n;
 
+	if (f == &file[FILES])
+		return;		/* never mapped */
 	for (n = (f - file) * 2; n < (f - file) * 2 + 2; n++) {
 		pthread_rwlock_wrlock(&map[n].lock);
 		for (i = first / 512; i * 512 < end; i++)
@@ -258,11 +265,33 @@ static bool op_dissolve(struct mem_pool *p, struct mem_frame *huge)
 
 static bool op_file_get(struct mem_file *f)
 {
-	return true;
+	bool there = true;
+
+	if (f != &file[FILES])
+		return true;
+	pthread_mutex_lock(&visitor_lock);
+	there = visitor_refs > 0;
+	visitor_refs += there;
+	pthread_mutex_unlock(&visitor_lock);
+	return there;
 }
 
+/* -1: it has ended. */
 static void op_file_put(struct mem_file *f)
 {
+	bool last;
+
+	if (f != &file[FILES])
+		return;
+	pthread_mutex_lock(&visitor_lock);
+	last = !--visitor_refs;
+	pthread_mutex_unlock(&visitor_lock);
+	if (!last)
+		return;
+	mem_file_fini(f);
+	pthread_mutex_lock(&visitor_lock);
+	visitor_refs = -1;
+	pthread_mutex_unlock(&visitor_lock);
 }
 
 static void op_event(struct mem_pool *p, enum mem_event event)
@@ -460,6 +489,57 @@ static void *owner(void *arg)
 	return NULL;
 }
 
+/* A page of the visiting file: written, or found to be what was written. */
+static void visit_page(u64 index, u64 value, bool write)
+{
+	struct mem_frame *frame = NULL;
+	u64 *p;
+
+	if (mem_file_pin(&file[FILES], index, write, &frame) || !frame) {
+		wrong("a page of the visiting file is not there", index);
+		return;
+	}
+	p = mf_data(frame);
+	if (write)
+		p[0] = p[100] = value;
+	else if (p[0] != value || p[100] != value)
+		wrong("a page of the visiting file changed", index);
+	mf_put(frame);
+}
+
+/* A file with much that others have as well; gone before much is done with it, or after. */
+static void *visitor(void *arg)
+{
+	struct mem_file *f = &file[FILES];
+	u64 rng = 31337, i, nr;
+	int err;
+
+	while (!READ_ONCE(stop)) {
+		nr = 1 + next_random(&rng) % 200;
+		mem_file_init(f, &pool, group);
+		mem_file_resize(f, PAGES);
+		pthread_mutex_lock(&visitor_lock);
+		visitor_refs = 1;
+		pthread_mutex_unlock(&visitor_lock);
+		for (i = 0; i < nr; i++)
+			visit_page(i * 3, 1 + i % 5, true);
+		if (next_random(&rng) & 1)
+			mem_file_clone(&file[next_random(&rng) % FILES], 0, f, 2 * MEM_HUGE_PAGES,
+				       MEM_HUGE_PAGES, &err);
+		usleep(next_random(&rng) % 3000);
+		for (i = 0; i < nr; i++)
+			visit_page(i * 3, 1 + i % 5, false);
+		op_file_put(f);
+		do {
+			usleep(10);
+			pthread_mutex_lock(&visitor_lock);
+			err = visitor_refs;
+			pthread_mutex_unlock(&visitor_lock);
+		} while (err >= 0);
+	}
+	return NULL;
+}
+
 /* Who only looks, and fills the reserve. */
 static void *observer(void *arg)
 {
@@ -502,11 +582,10 @@ static void *scanner(void *arg)
 	return NULL;
 }
 
-static void *(*const work[])(void *) = { guest, guest, owner, owner, device, observer, scanner };
+static void *(*const work[])(void *) = { guest, guest, owner, owner, device, observer, scanner, visitor };
 
 static void start(bool huge)
 {
-	struct mem_group *group;
 	int i;
 
 	mf_reset(wrong);
@@ -520,7 +599,6 @@ static void start(bool huge)
 		mem_file_init(&file[i], &pool, group);
 		mem_file_resize(&file[i], PAGES);
 	}
-	mem_group_put(group);
 	memset(counter, 0, sizeof(counter));
 	memset(lag, 0, sizeof(lag));
 	memset(map, 0, sizeof(map));
@@ -549,6 +627,7 @@ static void finish(void)
 		op_unmap(&file[n], 0, PAGES);
 		mem_file_fini(&file[n]);
 	}
+	mem_group_put(group);
 	mem_scan_fini(&pool);
 	mem_pool_fini(&pool);
 }
