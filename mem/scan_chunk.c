@@ -373,7 +373,7 @@ static bool equals(struct visit *v, u32 i, struct mem_frame *frame)
 /* With the shared frame that the index knows, if there is one. True: it has it (by now). */
 static bool merge_indexed(struct visit *v, u32 i)
 {
-	struct mem_index_hit hit = { NULL };
+	struct mem_index_hit hit = { NULL, 0 };
 	bool found, same;
 
 	spin_lock(&v->group->lock);
