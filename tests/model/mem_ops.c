@@ -105,6 +105,30 @@ static void do_pin_drop(struct mm *m, const struct mm_op *op)
 	mm_pin_drop(m, op->a % MM_PINS);
 }
 
+/* Who has a shared page pinned keeps it as it is, whoever writes it, down to the last that has it. */
+static void do_pin_shared(struct mm *m, const struct mm_op *op)
+{
+	int pin = op->b % MM_PINS, file = op->a % MM_FILES, f;
+	struct mem_frame *frame, *other;
+	u64 index = mm_op_index(op->x), i;
+	unsigned long refs;
+	bool huge;
+
+	if (!mm_file(m, file) || mem_file_page(&m->file[file].file, index, &huge, &refs, &frame) !=
+	    MEM_PAGE_SHARED || refs < 2)
+		return;
+	mm_pin(m, pin, file, index, false);
+	for (f = 0; f < MM_FILES; f++)
+		for (i = 0; mm_file(m, f) && i < m->file[f].file.pages; i++)
+			if ((f != file || i != index) &&
+			    mem_file_page(&m->file[f].file, i, &huge, &refs, &other) == MEM_PAGE_SHARED &&
+			    other == frame && !huge && mm_pwrite(m, f, i, op->seed))
+				return;
+	if (mm_file(m, file))
+		mm_pwrite(m, file, index, op->seed);
+	mm_pin_drop(m, pin);
+}
+
 static void do_pread(struct mm *m, const struct mm_op *op)
 {
 	if (mm_file(m, op->a % MM_FILES))
@@ -207,12 +231,14 @@ static void do_never_share(struct mm *m, const struct mm_op *op)
 		if (!f || (m->vma[i].live && m->vma[i].file == file))
 			return;
 	value = *(u64 *)(f->bytes + index * PAGE_SIZE);
+	mm_file_get(m, file);
 	mm_resize(m, file, 0);
-	if (f->file.pages)
-		return;
-	WRITE_ONCE(f->file.never_share, true);
-	mm_resize(m, file, MM_PAGES);
-	mm_pwrite(m, file, index, value);
+	if (!f->file.pages) {
+		WRITE_ONCE(f->file.never_share, true);
+		mm_resize(m, file, MM_PAGES);
+		mm_pwrite(m, file, index, value);
+	}
+	mm_file_put(m, file);
 	if (mm_file(m, other))
 		mm_pwrite(m, other, mm_op_index(op->y), value);
 }
@@ -283,6 +309,7 @@ static const struct {
 	{ "fault end", do_fault_end, 4 },
 	{ "pin", do_pin, 3 },
 	{ "pin mapped", do_pin_mapped, 2 },
+	{ "pin shared", do_pin_shared, 2 },
 	{ "pin use", do_pin_use, 5 },
 	{ "pin drop", do_pin_drop, 6 },
 	{ "pread", do_pread, 3 },

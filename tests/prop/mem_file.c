@@ -103,6 +103,13 @@ static void died(void)
 	say_where("died");
 }
 
+/* The other sanitizer does not ask died(). */
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+	return "abort_on_error=1:print_stacktrace=1";
+}
+
 static void aborted(int signal)
 {
 	died();
