@@ -426,7 +426,7 @@ static void adopt(int f, u64 from, u64 first, u64 nr)
 static void clone_pages(u64 *rng, int dst, u64 to, u64 nr)
 {
 	int src = next_random(rng) % FILES, err = 0;
-	u64 from = nr == MEM_HUGE_PAGES ? next_random(rng) % 2 * nr :
+	u64 from = nr == MEM_HUGE_PAGES ? next_random(rng) % (src == dst ? 2 : CHUNKS) * nr :
 					  next_random(rng) % (HALF / BLOCK) * BLOCK;
 
 	if (mem_file_clone(&file[src], from, &file[dst], to, nr, &err) != nr)
