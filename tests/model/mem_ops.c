@@ -57,6 +57,16 @@ static void do_read(struct mm *m, const struct mm_op *op)
 	mm_read(m, op->a % MM_VMAS, mm_op_index(op->x), op->y % 512 * 8);
 }
 
+/* By everybody who has the file mapped. */
+static void do_read_all(struct mm *m, const struct mm_op *op)
+{
+	int i;
+
+	for (i = 0; i < MM_VMAS; i++)
+		if (m->vma[i].live && m->vma[i].file == op->a % MM_FILES)
+			mm_read(m, i, mm_op_index(op->x), op->y % 512 * 8);
+}
+
 static void do_write(struct mm *m, const struct mm_op *op)
 {
 	mm_write(m, op->a % MM_VMAS, mm_op_index(op->x), op->y % 4 * 8,
@@ -180,9 +190,12 @@ static bool two_ranges(struct mm *m, const struct mm_op *op, u64 *src, u64 *dst,
 
 static void do_clone(struct mm *m, const struct mm_op *op)
 {
+	struct mm_op whole = *op;
 	u64 src, dst, nr;
 
-	if (two_ranges(m, op, &src, &dst, &nr))
+	if (op->flags & 2)	/* a chunk, so that 2 MiB frames come to be shared */
+		whole.nr = 2;
+	if (two_ranges(m, &whole, &src, &dst, &nr))
 		mm_clone(m, op->a % MM_FILES, src, op->b % MM_FILES, dst, nr);
 }
 
@@ -302,6 +315,7 @@ static const struct {
 	unsigned int weight;
 } kinds[] = {
 	{ "read", do_read, 16 },
+	{ "read all", do_read_all, 10 },
 	{ "write", do_write, 24 },
 	{ "fill", do_fill, 8 },
 	{ "sweep", do_sweep, 3 },
