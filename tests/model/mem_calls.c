@@ -526,3 +526,19 @@ void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64
 	mm_file_put(m, dst);
 	op_end(m, src);
 }
+
+void mm_set_group(struct mm *m, int file, int group)
+{
+	struct mm_file *f = &m->file[file];
+	bool empty = mem_file_seek(&f->file, 0, true) >= f->file.pages;
+	int r;
+
+	op_begin(m, file);
+	r = mem_file_set_group(&f->file, m->group[group]);
+	if (r != (empty ? 0 : -EBUSY))
+		mm_violation(m, "a file that is not empty goes to another group, or an empty one does not",
+			     file, group);
+	if (!r)
+		f->group = group;
+	op_end(m, file);
+}

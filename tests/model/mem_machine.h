@@ -165,6 +165,7 @@ void mm_punch(struct mm *m, int file, u64 first, u64 nr);
 void mm_allocate(struct mm *m, int file, u64 first, u64 nr);
 void mm_resize(struct mm *m, int file, u64 pages);
 void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
+void mm_set_group(struct mm *m, int file, int group);
 void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
 
 /* The scanner: some steps of it; or all it can do, and that nearly nothing is left (nobody else runs). */

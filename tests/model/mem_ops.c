@@ -128,11 +128,13 @@ static void do_pin_shared(struct mm *m, const struct mm_op *op)
 	    MEM_PAGE_SHARED || refs < 2)
 		return;
 	mm_pin(m, pin, file, index, false);
+	if (op->flags & 1 && mm_file(m, file))
+		mm_punch(m, file, index + 1, op->y % 8);
 	for (f = 0; f < MM_FILES; f++)
 		for (i = 0; mm_file(m, f) && i < m->file[f].file.pages; i++)
 			if ((f != file || i != index) &&
 			    mem_file_page(&m->file[f].file, i, &huge, &refs, &other) == MEM_PAGE_SHARED &&
-			    other == frame && !huge && mm_pwrite(m, f, i, op->seed))
+			    other == frame && mm_pwrite(m, f, i, op->seed))
 				return;
 	if (mm_file(m, file))
 		mm_pwrite(m, file, index, op->seed);
@@ -210,12 +212,57 @@ static void do_snapshot(struct mm *m, const struct mm_op *op)
 	mm_clone(m, op->a % MM_FILES, 0, op->b % MM_FILES, 0, f->file.pages);
 }
 
+/* Pages that are the same by chance are few: mostly they are made so first. */
+static void make_equal(struct mm *m, const struct mm_op *op, u64 src, u64 dst, u64 nr)
+{
+	int a = op->a % MM_FILES, b = op->b % MM_FILES;
+	u64 i;
+
+	if (nr == MEM_HUGE_PAGES && (op->flags & 8)) {
+		mm_punch(m, a, src, nr);
+		mm_punch(m, b, dst, nr);
+		nr = 1;
+	}
+	for (i = 0; i < min_t(u64, nr, 8) && mm_file(m, a) && mm_file(m, b); i++)
+		if (mm_pwrite(m, a, src + i, few(op->x + i)) ||
+		    (mm_file(m, b) && mm_pwrite(m, b, dst + i, few(op->x + i))))
+			return;
+}
+
 static void do_dedupe(struct mm *m, const struct mm_op *op)
 {
 	u64 src, dst, nr;
 
-	if (two_ranges(m, op, &src, &dst, &nr))
-		mm_dedupe(m, op->a % MM_FILES, src, op->b % MM_FILES, dst, min_t(u64, nr, 64));
+	if (!two_ranges(m, op, &src, &dst, &nr))
+		return;
+	if (nr != MEM_HUGE_PAGES)
+		nr = min_t(u64, nr, 64);
+	if (op->flags & 6)
+		make_equal(m, op, src, dst, nr);
+	if (mm_file(m, op->a % MM_FILES) && mm_file(m, op->b % MM_FILES))
+		mm_dedupe(m, op->a % MM_FILES, src, op->b % MM_FILES, dst, nr);
+}
+
+/* A chunk in which nothing is like anything else. */
+static void do_fill_chunk(struct mm *m, const struct mm_op *op)
+{
+	u64 first = mm_op_index(op->x) & ~511ull, i;
+	int file = op->a % MM_FILES;
+
+	for (i = 0; i < MEM_HUGE_PAGES && mm_file(m, file); i++)
+		if (mm_pwrite(m, file, first + i, op->seed + i))
+			return;
+}
+
+static void do_huge(struct mm *m, const struct mm_op *op)
+{
+	WRITE_ONCE(m->pool.huge_pages, m->config.huge && op->flags & 1);
+}
+
+static void do_set_group(struct mm *m, const struct mm_op *op)
+{
+	if (mm_file(m, op->a % MM_FILES))
+		mm_set_group(m, op->a % MM_FILES, op->x % MM_GROUPS);
 }
 
 static void do_file_new(struct mm *m, const struct mm_op *op)
@@ -333,6 +380,9 @@ static const struct {
 	{ "clone", do_clone, 8 },
 	{ "snapshot", do_snapshot, 3 },
 	{ "dedupe", do_dedupe, 4 },
+	{ "fill chunk", do_fill_chunk, 1 },
+	{ "huge", do_huge, 1 },
+	{ "group", do_set_group, 1 },
 	{ "new file", do_file_new, 4 },
 	{ "unlink", do_file_unlink, 1 },
 	{ "never share", do_never_share, 1 },

@@ -190,7 +190,7 @@ static void shrink(const struct mm_config *c, u64 seed, int steps)
 int main(int argc, char **argv)
 {
 	bool is_long = getenv("TEST_LONG"), all_ok = true;
-	int steps, every, seeds = is_long ? 400 : 24;
+	int steps, every, seeds = is_long ? 400 : 16;
 	unsigned int i;
 	u64 seed, s;
 
