@@ -53,6 +53,7 @@ struct mem_chunk {
 	bool huge_writable;		/* as WRITABLE, for the 2 MiB frame */
 	bool huge_shared;		/* as SHARED: it has, or had, a ring */
 	bool huge_mapped;		/* as MAPPED */
+	bool huge_wanted;		/* shared, and a writer was sent away: the next fault unshares it */
 	bool zero_mapped;		/* empty: as MAPPED, for any of the holes */
 	struct list_head ring;		/* who has the same 2 MiB frame; under pool->pair_lock */
 
@@ -230,11 +231,8 @@ int mem_huge_dissolve(struct mem_chunk *chunk, struct mem_chunk *held);
  * place. -ENOMEM, -EBUSY. [skip, skip + nr) is not copied then, but becomes holes.
  */
 int mem_huge_split(struct mem_chunk *chunk, struct mem_chunk *held, u32 skip, u32 nr);
-/*
- * It can be written: huge and private, or slotted. @mine: NULL, or a frame on which the caller
- * has a reference that is not to be taken for a pin. Errors as mem_file_fault().
- */
-int mem_huge_unshare(struct mem_chunk *chunk, struct mem_frame *mine);
+/* It can be written: huge and private, or slotted. Errors as mem_file_fault(). */
+int mem_huge_unshare(struct mem_chunk *chunk);
 /* The chunk is empty afterwards. */
 void mem_huge_drop(struct mem_chunk *chunk);
 /* The empty chunk dst becomes huge: with a frame that is counted, or with src's, protected. */
@@ -256,7 +254,8 @@ void mem_chunk_give_up_end(struct mem_chunk *chunk);
 
 /*
  * Page @i gets a frame that may be written where it is, and its mark. May drop the lock and take
- * it again. @mine as for mem_huge_unshare(). Errors as mem_file_fault().
+ * it again. @mine: NULL, or a 4 KiB frame on which the caller has a reference that is not to be
+ * taken for a pin. Errors as mem_file_fault().
  */
 int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame *mine,
 			    struct mem_frame **frame);

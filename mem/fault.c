@@ -13,6 +13,9 @@
  * A mapped page that is shared is first written through mem_file_mkwrite(). It unmaps the page
  * and gets it the frame that it needs. That is not left to the fault that follows, which may be
  * one to read, by an instruction that reads the page before it writes it, and would come back.
+ * A ring it cannot dissolve, as the caller has a reference on the 2 MiB frame (and Linux 6.12 will
+ * drop it from the head, whatever became of it). There the fault that follows does it, of
+ * whatever kind and page: the chunk is marked.
  */
 #include "mem/chunk.h"
 
@@ -103,7 +106,7 @@ int mem_chunk_make_writable(struct mem_chunk *chunk, u32 i, struct mem_frame *mi
 			*frame = chunk->huge + i;
 			return 0;
 		} else {
-			err = mem_huge_unshare(chunk, mine);
+			err = mem_huge_unshare(chunk);
 		}
 		if (unlikely(err)) {
 			mem_chunk_tidy(chunk);
@@ -140,6 +143,18 @@ static void mark_mapped(struct mem_chunk *chunk, u32 i)
 		chunk->zero_mapped = true;
 }
 
+static int frame_for(struct mem_chunk *chunk, u32 i, bool write, struct mem_frame **frame)
+{
+	int err = unlikely(chunk->huge_wanted) ? mem_huge_unshare(chunk) : 0;
+
+	if (err || write)
+		return err ?: mem_chunk_make_writable(chunk, i, NULL, frame);
+	if (unlikely(beyond_end(chunk, i)))
+		return -ERANGE;
+	*frame = readable(chunk, i);
+	return 0;
+}
+
 /* ------------------------------------------------------------ the interface -- */
 
 int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_frame **frame)
@@ -147,7 +162,7 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 	const struct mem_host_ops *host = file->pool->host;
 	u32 i = index % MEM_HUGE_PAGES;
 	struct mem_chunk *chunk;
-	int err = 0;
+	int err;
 
 	if (unlikely(index >= READ_ONCE(file->pages)))
 		return -ERANGE;
@@ -155,12 +170,7 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 	if (unlikely(!chunk))
 		return -ENOMEM;
 	mutex_lock(&chunk->lock);
-	if (write)
-		err = mem_chunk_make_writable(chunk, i, NULL, frame);
-	else if (unlikely(beyond_end(chunk, i)))
-		err = -ERANGE;
-	else
-		*frame = readable(chunk, i);
+	err = frame_for(chunk, i, write, frame);
 	if (likely(!err)) {
 		mark_mapped(chunk, i);
 		host->get(*frame);
@@ -209,7 +219,10 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame)
 		file->pool->host->lock(frame);
 	} else {
 		unmap_page(chunk, i);
-		err = mem_chunk_make_writable(chunk, i, frame, &there) ?: -EAGAIN;
+		chunk->huge_wanted = chunk->huge_shared;
+		if (!chunk->huge_shared)
+			err = mem_chunk_make_writable(chunk, i, frame, &there);
+		err = err ?: -EAGAIN;
 	}
 	mutex_unlock(&chunk->lock);
 	return err;

@@ -75,6 +75,7 @@ static struct mem_frame *cease_huge(struct mem_chunk *chunk)
 	chunk->huge_writable = false;
 	chunk->huge_shared = false;
 	chunk->huge_mapped = false;
+	chunk->huge_wanted = false;
 	atomic64_dec(&chunk->file->stat.huge);
 	return huge;
 }
@@ -288,23 +289,16 @@ static bool take_back(struct mem_chunk *chunk)
 	if (chunk->file->pool->host->pinned(chunk->huge))
 		return false;
 	chunk->huge_shared = false;
+	chunk->huge_wanted = false;
 	mem_chunk_count(chunk, 0, -MEM_HUGE_PAGES, 0);
 	return true;
 }
 
-/* The frame stays while the caller's reference is put away: the chunk names it before and after. */
-static int unshare(struct mem_chunk *chunk, struct mem_frame *mine)
+static int unshare(struct mem_chunk *chunk)
 {
-	const struct mem_host_ops *host = chunk->file->pool->host;
-	bool done;
 	int err;
 
-	if (mine)
-		host->put(mine);
-	done = alone(chunk) ? take_back(chunk) : !mem_huge_dissolve(chunk, NULL);
-	if (mine)
-		host->get(mine);
-	if (done)
+	if (alone(chunk) ? take_back(chunk) : !mem_huge_dissolve(chunk, NULL))
 		return 0;
 	err = copy_out(chunk, 0, 0, false);
 	if (!err)
@@ -312,18 +306,11 @@ static int unshare(struct mem_chunk *chunk, struct mem_frame *mine)
 	return err;
 }
 
-static bool is_part(const struct mem_frame *huge, const struct mem_frame *frame)
-{
-	return frame >= huge && frame < huge + MEM_HUGE_PAGES;
-}
-
-int mem_huge_unshare(struct mem_chunk *chunk, struct mem_frame *mine)
+int mem_huge_unshare(struct mem_chunk *chunk)
 {
 	bool ring = mem_ring_lock(chunk);
-	int err = 0;
+	int err = chunk->huge && chunk->huge_shared ? unshare(chunk) : 0;
 
-	if (chunk->huge && chunk->huge_shared)
-		err = unshare(chunk, is_part(chunk->huge, mine) ? mine : NULL);
 	mem_ring_unlock(chunk, ring);
 	return err;
 }

@@ -174,8 +174,8 @@ int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_fram
 /*
  * May @frame, which is mapped or about to be mapped at @index, be written where it is? 0: yes; it is locked (the
  * caller has a reference), map it writable and unlock it. -EAGAIN: it is not what is there
- * (any more); all mappings of the page were removed where that was needed, and it has a frame that may be written:
- * fault again, for reading or for writing. Others as mem_file_fault(): the page is unmapped.
+ * (any more); all mappings of the page were removed where that was needed, and it has, or the next fault brings, a
+ * frame that may be written: fault again, for reading or for writing. Others as mem_file_fault(): the page is unmapped.
  */
 int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame);
 
