@@ -315,16 +315,18 @@ static u64 private_pages(struct mem_pool *pool)
 	return pages;
 }
 
-/* What has not been looked at saves as much, page for page, as what has of late. */
+/*
+ * What has not been looked at saves as much, page for page, as what has of late. Not more than
+ * there is: of what was counted a round ago some may be gone.
+ */
 u64 mem_scan_estimate(struct mem_pool *pool)
 {
 	const struct mem_scan *scan = pool->scan;
 	u64 looked = READ_ONCE(scan->looked), gained = READ_ONCE(scan->gained);
-	u64 todo = READ_ONCE(scan->postponed_before), seen = READ_ONCE(scan->seen), pages;
+	u64 todo = READ_ONCE(scan->postponed_before), seen = READ_ONCE(scan->seen);
+	u64 pages = private_pages(pool);
 
-	if (READ_ONCE(scan->full) || !atomic64_read(&scan->stat.rounds)) {
-		pages = private_pages(pool);
+	if (READ_ONCE(scan->full) || !atomic64_read(&scan->stat.rounds))
 		todo += pages > seen ? pages - seen : 0;
-	}
-	return looked ? div64_u64(todo * gained, looked) : 0;
+	return looked ? min(div64_u64(todo * gained, looked), pages) : 0;
 }
