@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The operations of mem_ops.h. */
 #include "kapi_test.h"
+#include "mem/scan.h"
 #include "tests/model/mem_ops.h"
 
 u64 mm_op_index(u16 x)
@@ -195,7 +196,7 @@ static void do_clone(struct mm *m, const struct mm_op *op)
 	struct mm_op whole = *op;
 	u64 src, dst, nr;
 
-	if (op->flags & 2)	/* a chunk, so that 2 MiB frames come to be shared */
+	if ((op->flags & 6) == 6)	/* a chunk, so that 2 MiB frames come to be shared */
 		whole.nr = 2;
 	if (two_ranges(m, &whole, &src, &dst, &nr))
 		mm_clone(m, op->a % MM_FILES, src, op->b % MM_FILES, dst, nr);
@@ -353,6 +354,11 @@ static void do_memory(struct mm *m, const struct mm_op *op)
 
 static void do_scan(struct mm *m, const struct mm_op *op)
 {
+	struct mem_scan *scan = m->pool.scan;
+
+	WRITE_ONCE(scan->dissolve_pages, op->y % 4 ? 1 : op->y % 9);
+	WRITE_ONCE(scan->pages_per_second, op->b % 4 ? 0 : 1000 * op->b);
+	WRITE_ONCE(scan->pressure_percent, op->flags & 8 ? 0 : op->nr % 101);
 	mm_scan(m, 1 + op->x % 24, op->a % 3, !(op->flags & 7));
 }
 

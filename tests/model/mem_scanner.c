@@ -16,6 +16,19 @@ int mm_scan_init(struct mm *m)
 	return r;
 }
 
+/* What is said to be still to be had is no more than there is. */
+static void check_estimate(struct mm *m)
+{
+	u64 pages = 0;
+	int i;
+
+	for (i = 0; i < MM_FILES; i++)
+		if (m->file[i].live)
+			pages += atomic64_read(&m->file[i].file.stat.present);
+	if (mem_scan_estimate(&m->pool) > pages)
+		mm_violation(m, "the estimate is more than there is", -1, pages);
+}
+
 void mm_scan(struct mm *m, unsigned int steps, u32 order, bool restart)
 {
 	struct mem_scan_step step;
@@ -32,6 +45,7 @@ void mm_scan(struct mm *m, unsigned int steps, u32 order, bool restart)
 			m->clock += step.sleep_ns;
 	}
 	m->nr_raced = 0;
+	check_estimate(m);
 }
 
 static bool rounds_pass(struct mm *m, u64 rounds)
@@ -123,6 +137,8 @@ void mm_scan_to_end(struct mm *m)
 	for (i = 0; i < MM_PINS; i++)
 		mm_pin_drop(m, i);
 	mem_pool_refill(&m->pool);
+	WRITE_ONCE(m->pool.scan->dissolve_pages, 1);
+	WRITE_ONCE(m->pool.scan->pages_per_second, 0);
 	/* In a full pool the reserve can stay low, and then nothing is scanned. */
 	for (i = 0; i < 4 && !m->pool.reserve.low; i++) {
 		mem_scan_restart(&m->pool);
