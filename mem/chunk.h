@@ -63,6 +63,7 @@ struct mem_chunk {
 	u8 volatility;			/* 0 to 3: how much of it had changed when last looked at */
 	bool written;			/* a mark for writing was set since its last visit */
 	u8 turn;			/* counts visits, for the heat of pages */
+	u8 vain;			/* visits since something was found to share, up to 255 */
 	bool visited;
 	bool huge_known;		/* hints entered; unchanged since if not huge_writable */
 };

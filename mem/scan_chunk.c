@@ -26,7 +26,12 @@
 #define CHUNK_HEAT_MAX	4
 #define CHUNK_HEAT_UNSETTLED	1	/* with pages that change */
 #define CHUNK_HEAT_PINNED	8	/* trying disturbs its users for nothing */
-#define GATHER_HEAT	3	/* so many visits for nothing, and a chunk is put together again */
+/*
+ * Protecting a few pages of a chunk costs the scanner and the guest, which has to fault, more than it
+ * does to hash them now and then: what is written now and then would cost that again and again.
+ */
+#define PROTECT_MIN	16
+#define GATHER_VISITS	6	/* so many visits for nothing, and a chunk is put together again */
 
 #define OTHER_FRAME	U64_MAX		/* mem_scan.other: a shared frame */
 
@@ -122,10 +127,6 @@ static bool wanted(struct visit *v, u32 i, u64 slot)
 {
 	u32 heat = heat_of(slot);
 
-	if (heat == HEAT_KNOWN && !(slot & MEM_SLOT_WRITABLE) && !v->scan->full) {
-		v->skipped++;
-		return false;
-	}
 	if (slot & MEM_SLOT_SHARED) {
 		if (!READ_ONCE(mem_slot_frame(slot)->hash))
 			return true;
@@ -153,23 +154,40 @@ static void look_at(struct visit *v, u32 i)
 	mem_pages_add(&v->looked, i);
 }
 
+/* Most of what is visited is known: four instructions a page. */
+static void look_slots(struct visit *v)
+{
+	const u64 *slots = v->chunk->slots;
+	u64 mask = v->scan->full ? 0 : MEM_SLOT_HEAT | MEM_SLOT_WRITABLE;
+	u32 i, others = 0;
+
+	for (i = 0; i < MEM_HUGE_PAGES; i++) {
+		if ((slots[i] & mask) == MEM_SLOT_HEAT || !mem_slot_frame(slots[i]))
+			continue;
+		others++;
+		if (wanted(v, i, slots[i]))
+			look_at(v, i);
+	}
+	v->skipped = v->chunk->present - others;
+}
+
 /* Returns how many pages there are. */
 static u32 look(struct visit *v)
 {
 	struct mem_chunk *chunk = v->chunk;
 	u32 i;
-	u64 slot;
 
-	if (chunk->huge && chunk->huge_known && !chunk->huge_writable && !v->scan->full) {
+	if (chunk->slots)
+		look_slots(v);
+	if (!chunk->huge)
+		return chunk->present;
+	if (chunk->huge_known && !chunk->huge_writable && !v->scan->full) {
 		v->skipped = MEM_HUGE_PAGES;
 		return MEM_HUGE_PAGES;
 	}
-	for (i = 0; i < MEM_HUGE_PAGES && (chunk->huge || chunk->slots); i++) {
-		slot = chunk->huge ? 0 : chunk->slots[i];
-		if (chunk->huge || (mem_slot_frame(slot) && wanted(v, i, slot)))
-			look_at(v, i);
-	}
-	return chunk->huge ? MEM_HUGE_PAGES : chunk->present;
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
+		look_at(v, i);
+	return MEM_HUGE_PAGES;
 }
 
 /* A hint is worth keeping if its page is known: another's comes back when it is looked at. */
@@ -522,21 +540,35 @@ static bool settle_huge(struct visit *v)
 	return false;
 }
 
+/* The calm pages that are marked WRITABLE, or are not: those are known already. */
+static struct mem_pages calm_pages(struct visit *v, u64 writable)
+{
+	struct mem_pages set = v->calm;
+	u32 i;
+
+	for_each_page(&v->calm, i)
+		if ((v->chunk->slots[i] & MEM_SLOT_WRITABLE) != writable)
+			mem_pages_del(&set, i);
+	return set;
+}
+
 /* What was found is made use of. */
 static void settle(struct visit *v)
 {
-	struct mem_pages set;
+	struct mem_pages set, calm;
 
 	if (v->chunk->huge && !settle_huge(v))
 		return;
 	if (!v->chunk->slots)
 		return;
 	set = either(&v->zero, &v->match);
-	set = either(&set, &v->calm);
+	calm = calm_pages(v, MEM_SLOT_WRITABLE);
+	if (count(&calm) >= PROTECT_MIN)
+		set = either(&set, &calm);
 	v->pinned = mem_chunk_protect(v->chunk, &set) > count(&set);
 	v->zero = both(&v->zero, &set);
 	v->match = both(&v->match, &set);
-	v->known = both(&v->calm, &set);
+	v->known = calm_pages(v, 0);
 	merge_zero(v, &v->zero);
 	merge_matches(v, &v->match);
 }
@@ -556,9 +588,8 @@ static void learn_page(struct visit *v, u32 i)
 			atomic64_inc(&v->scan->stat.protected);
 		heat = HEAT_KNOWN;
 	} else if (mem_pages_has(&v->calm, i)) {
-		heat = HEAT_MAX;	/* pinned */
+		heat = HEAT_MAX;	/* pinned, or too few of them */
 	} else {
-		/* Becoming known costs its guest a fault each time: not too soon again. */
 		heat = heat == HEAT_KNOWN ? HEAT_MAX : min(heat + 1, (u32)HEAT_MAX);
 	}
 	set_heat(chunk, i, heat);
@@ -583,6 +614,8 @@ static void learn(struct visit *v, const struct mem_pages *matched)
 			learn_page(v, i);
 	if (looked && chunk->visited)
 		WRITE_ONCE(chunk->volatility, changed * 3 / looked);
+	chunk->vain = count(matched) || v->gained ? 0 :
+		      min_t(u32, chunk->vain + 1, U8_MAX);
 	if (v->gained || v->busy)
 		WRITE_ONCE(chunk->heat, 0);
 	else
@@ -595,11 +628,12 @@ static void gather(struct visit *v)
 {
 	struct mem_chunk *chunk = v->chunk;
 
-	if (!READ_ONCE(v->scan->pool->huge_pages) || chunk->heat < GATHER_HEAT || !chunk->slots ||
-	    chunk->present < MEM_HUGE_PAGES || mem_chunk_gather(chunk))
+	if (!READ_ONCE(v->scan->pool->huge_pages) || chunk->vain < GATHER_VISITS || !chunk->slots ||
+	    chunk->present < MEM_HUGE_PAGES)
 		return;
-	chunk->huge_known = false;
-	atomic64_inc(&v->scan->stat.gathered);
+	chunk->vain = 0;
+	if (!mem_chunk_gather(chunk))
+		atomic64_inc(&v->scan->stat.gathered);
 }
 
 /* Those with the lock held. Returns how many pages there were. */
