@@ -17,6 +17,8 @@
 
 #define NS_PER_S	1000000000ull
 #define ROUND_MIN_NS	NS_PER_S		/* no two rounds begin sooner after each other */
+#define ROUND_MAX_NS	(8 * NS_PER_S)		/* nor need to, when they find next to nothing */
+#define ROUND_WORTH	1024			/* a gain of less than 1 in so many pages */
 #define RESERVE_WAIT_NS	(NS_PER_S / 10)
 #define DEBT_NS		(NS_PER_S / 200)	/* sleeps shorter than this are saved up */
 #define BOOST_MAX	16
@@ -34,6 +36,7 @@ int mem_scan_init(struct mem_pool *pool)
 	scan->cpu_percent = MEM_SCAN_CPU_PERCENT;
 	scan->order = MEM_SCAN_SEQUENTIAL;
 	scan->dissolve_pages = 1;
+	scan->interval_ns = ROUND_MIN_NS;
 	pool->scan = scan;
 	return 0;
 }
@@ -193,6 +196,18 @@ static void begin_round(struct mem_scan *scan)
 	scan->postponed_before = scan->postponed;
 	scan->postponed = 0;
 	scan->seen = 0;
+	scan->round_gained = 0;
+}
+
+/*
+ * While guests idle, a round takes what they wrote meanwhile and each page of that costs them a
+ * fault when they write it again: so rounds that find little become rare.
+ */
+static u64 next_interval(const struct mem_scan *scan)
+{
+	if (scan->full || scan->round_gained > scan->seen / ROUND_WORTH)
+		return ROUND_MIN_NS;
+	return min(2 * scan->interval_ns, (u64)ROUND_MAX_NS);
 }
 
 /* Everything has been visited; what was busy is done once more. Returns pages visited. */
@@ -205,8 +220,9 @@ static u32 close_round(struct mem_scan *scan, u64 now)
 	if (scan->later_todo)
 		return later(scan);
 	atomic64_inc(&scan->stat.rounds);
+	scan->interval_ns = next_interval(scan);
 	begin_round(scan);
-	scan->next_ns = max(now, scan->round_start_ns + ROUND_MIN_NS / mem_scan_boost(scan));
+	scan->next_ns = max(now, scan->round_start_ns + scan->interval_ns / mem_scan_boost(scan));
 	scan->round_start_ns = scan->next_ns;
 	return 0;
 }

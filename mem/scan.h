@@ -69,6 +69,8 @@ struct mem_scan {
 	u32 later_first, later_nr, later_todo;
 	struct mem_scan_later later[MEM_SCAN_LATER];
 	u64 round_start_ns;
+	u64 interval_ns;	/* from one round's start to the next */
+	u64 round_gained;	/* pages given up this round */
 	u64 next_ns;		/* when the budget allows the next step */
 
 	/* For the estimate. Pages: hashed and given up of late, */

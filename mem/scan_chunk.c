@@ -681,6 +681,7 @@ u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_ch
 	scan->postponed += v.postponed;
 	account(scan, looked + count(&v.zero), v.gained);
 	scan->seen += pages;
+	scan->round_gained += v.gained;
 	atomic64_add(looked, &scan->stat.hashed);
 	atomic64_add(v.skipped, &scan->stat.skipped);
 	atomic64_add(pages, &scan->stat.visited);
