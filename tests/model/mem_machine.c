@@ -595,6 +595,7 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 	struct mm_vma *v = &m->vma[p->vma];
 	struct mem_file *file = &m->file[v->file].file;
 	u64 chunk = p->index / MEM_HUGE_PAGES;
+	struct mem_frame *held;
 	int r;
 
 	if (v->pmd[chunk])
@@ -621,11 +622,12 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 		mf_unlock(p->frame);
 		others_run(m, p->frame);
 	}
+	held = mm_random(m, 2) ? mf_head(p->frame) : p->frame;	/* as Linux 6.12 and 6.1 have it */
 	r = mem_file_mkwrite(file, p->index, p->frame);
 	if (r == -EAGAIN)	/* who comes next, to read or to write, finds a page for it */
 		mm_not_hole(m, v->file, p->index, 1);
 	if (r)
-		mf_put(p->frame);
+		mf_put(held);
 	else
 		check_given(m, p->frame, v->file, p->index, true);
 	return r;
@@ -693,6 +695,29 @@ static int access_page(struct mm *m, int vma, u64 index, unsigned int offset, bo
 		mm_fault_end(m, p - m->pending);
 	}
 	mm_violation(m, "an access never goes through", m->vma[vma].file, index);
+	return -EAGAIN;
+}
+
+/* An instruction that reads and writes: where nothing is mapped it faults to read first. */
+int mm_exchange(struct mm *m, int vma, u64 index, unsigned int offset, u64 value)
+{
+	struct mm_vma *v = &m->vma[vma];
+	struct mm_pending *p;
+	int tries, r;
+
+	if (!is_mapped_range(v, index) || !v->writable)
+		return -EFAULT;
+	for (tries = 0; tries < 32; tries++) {
+		m->nr_raced = 0;
+		if (touch(m, vma, index, offset, true, value))
+			return 0;
+		r = fault_start(m, vma, index, entry_of(v, index), &p);
+		if (r && r != -EAGAIN)
+			return r;
+		if (!r)
+			mm_fault_end(m, p - m->pending);
+	}
+	mm_violation(m, "an exchange never goes through", v->file, index);
 	return -EAGAIN;
 }
 

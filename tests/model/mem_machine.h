@@ -145,6 +145,7 @@ void mm_vma_del(struct mm *m, int vma);
  */
 int mm_read(struct mm *m, int vma, u64 index, unsigned int offset);
 int mm_write(struct mm *m, int vma, u64 index, unsigned int offset, u64 value);
+int mm_exchange(struct mm *m, int vma, u64 index, unsigned int offset, u64 value);
 /* One fault of such an access, left between the frame and the mapping. */
 void mm_fault_begin(struct mm *m, int vma, u64 index, bool write);
 void mm_fault_end(struct mm *m, int pending);

@@ -74,6 +74,11 @@ static void do_write(struct mm *m, const struct mm_op *op)
 		 op->flags & 1 ? few(op->nr) : op->seed);
 }
 
+static void do_exchange(struct mm *m, const struct mm_op *op)
+{
+	mm_exchange(m, op->a % MM_VMAS, mm_op_index(op->x), op->y % 4 * 8, few(op->nr));
+}
+
 /* The same contents in a row of pages, or in those of a whole mapping. */
 static void do_fill(struct mm *m, const struct mm_op *op)
 {
@@ -370,6 +375,7 @@ static const struct {
 	{ "read", do_read, 16 },
 	{ "read all", do_read_all, 10 },
 	{ "write", do_write, 24 },
+	{ "exchange", do_exchange, 8 },
 	{ "fill", do_fill, 8 },
 	{ "sweep", do_sweep, 3 },
 	{ "fault begin", do_fault_begin, 8 },

@@ -578,7 +578,7 @@ static void *scanner(void *arg)
 		WRITE_ONCE(scan->order, next_random(&rng) % 3);
 		mem_scan_restart(&pool);
 	}
-	merged += atomic64_read(&scan->stat.merged);
+	merged = atomic64_read(&scan->stat.merged);
 	return NULL;
 }
 
@@ -632,6 +632,12 @@ static void finish(void)
 	mem_pool_fini(&pool);
 }
 
+static bool got_on(void)
+{
+	return __atomic_load_n(&done, __ATOMIC_RELAXED) && __atomic_load_n(&clones, __ATOMIC_RELAXED) &&
+	       __atomic_load_n(&punches, __ATOMIC_RELAXED) && atomic64_read(&pool.scan->stat.merged);
+}
+
 static void run(bool huge, int ms)
 {
 	pthread_t thread[ARRAY_SIZE(work)];
@@ -641,6 +647,8 @@ static void run(bool huge, int ms)
 	for (i = 0; i < ARRAY_SIZE(work); i++)
 		pthread_create(&thread[i], NULL, work[i], (void *)(long)(i % GUESTS));
 	usleep(ms * 1000);
+	for (i = 0; i < 600 && !got_on(); i++)	/* a busy machine */
+		usleep(100000);
 	WRITE_ONCE(stop, true);
 	for (i = 0; i < ARRAY_SIZE(work); i++)
 		pthread_join(thread[i], NULL);
