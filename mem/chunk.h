@@ -53,7 +53,7 @@ struct mem_chunk {
 	bool huge_writable;		/* as WRITABLE, for the 2 MiB frame */
 	bool huge_shared;		/* as SHARED: it has, or had, a ring */
 	bool huge_mapped;		/* as MAPPED */
-	bool huge_wanted;		/* shared, and a writer was sent away: the next fault unshares it */
+	bool huge_wanted;		/* shared, a writer waits: the next fault unshares it */
 	bool zero_mapped;		/* empty: as MAPPED, for any of the holes */
 	struct list_head ring;		/* who has the same 2 MiB frame; under pool->pair_lock */
 
