@@ -90,6 +90,44 @@ static void ring(void)
 	tap_eq(fs_mount_stat(DIR_PENUMBRA, "frame_pages"), 0, "nothing is left");
 }
 
+/* One instruction that reads the page, then writes it: the last word is copied onto itself. */
+static void copy_in_place(char *page)
+{
+	char *from = page + PAGE - 8, *to = from;
+
+	__asm__ volatile("movsq" : "+S"(from), "+D"(to) : : "memory");
+}
+
+/*
+ * Such an instruction on what is shared gets on, and breaks sharing once. The mapping is not congruent, so
+ * that 2 MiB frames are mapped in small pages and the write is noticed in page_mkwrite.
+ */
+static void read_and_write(void)
+{
+	int a = fs_tmpfile(HUGE), b = fs_tmpfile(0);
+	char *room = fs_map(a, 2 * HUGE, PROT_READ, MAP_SHARED), *ma, *mb;
+	unsigned long i;
+
+	fs_fill(a, 0, 512, 6);
+	ma = fs_map(a, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	ma[0] = ma[0];
+	ioctl(b, FICLONE, a);
+	mb = mmap(room + PAGE, HUGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, b, 0);
+	tap_ok(mb != MAP_FAILED && all_are(mb, 0, 512, 6), "a clone, read in small pages");
+	for (i = 0; i < 512; i += 3)
+		copy_in_place(mb + i * PAGE);
+	tap_ok(all_are(mb, 0, 512, 6) && all_are(ma, 0, 512, 6), "pages read and written at once");
+	tap_ok(fs_stat(b, "cow_breaks") >= 171, "had their copies made");
+	munmap(room, 2 * HUGE);
+	close(b);
+	for (i = 0; i < 512; i += 5)
+		copy_in_place(ma + i * PAGE);
+	tap_ok(all_are(ma, 0, 512, 6), "the same when the clone is gone");
+	munmap(ma, HUGE);
+	close(a);
+	tap_eq(fs_mount_stat(DIR_PENUMBRA, "frame_pages"), 0, "nothing is left");
+}
+
 static void parts(void)
 {
 	int a = fs_tmpfile(64 * PAGE), b = fs_tmpfile(0), other;
@@ -205,6 +243,7 @@ void test_clones(void)
 {
 	whole();
 	ring();
+	read_and_write();
 	parts();
 	duplicates();
 	while_written();
