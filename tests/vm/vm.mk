@@ -4,7 +4,7 @@
 
 VM_TESTS := $(BUILD)/tests/vm
 
-TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub $(VM_TESTS)/clock $(VM_TESTS)/leaves $(VM_TESTS)/churn
+TEST_NEEDS += $(VM_TESTS)/pressure $(VM_TESTS)/gdbstub $(VM_TESTS)/clock $(VM_TESTS)/leaves $(VM_TESTS)/setgroup $(VM_TESTS)/churn
 
 # bench/sharing.mk: what vm/sharing measures with
 TEST_NEEDS += sharing-files
