@@ -6,7 +6,8 @@
  *
  * Boots a guest with a RAM file in DIR (on a penumbra mount), pauses it, and clones the file
  * with FICLONE, first as the guest left it, then again. Each clone is compared with the
- * original. Then pages of a clone are written, and the guest goes on. Lines appended to RESULT, separated by tabs:
+ * original. Then pages of a clone are written, and the guest goes on. Lines appended to RESULT,
+ * separated by tabs:
  *
  *	clone LABEL PRESENT TICKS AGAIN_TICKS		TSC ticks around the system call
  *	clone-write LABEL PAGES TICKS NEW_FRAMES	writing so many pages of the clone

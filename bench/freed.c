@@ -5,8 +5,9 @@
  *	bench-freed RESULT LABEL DIR MIB ORDER -- qemu-system-x86_64 ARGUMENT...
  *
  * Boots a guest with a RAM file in DIR and free page reporting, lets it fill half of its
- * free memory and free it again, and waits until the file's resident size no longer falls. The line appended to
- * RESULT, separated by tabs, in pages; used is the guest's RAM less its MemFree:
+ * free memory and free it again, and waits until the file's resident size no longer falls. ORDER
+ * is the smallest block that the guest reports, "" what its kernel chooses (2 MiB). The line
+ * appended to RESULT, separated by tabs, in pages; used is the guest's RAM less its MemFree:
  *
  *	freed LABEL RESIDENT USED PEAK_RESIDENT PEAK_USED END_RESIDENT END_USED WAITED_MS
  */

@@ -35,7 +35,7 @@ __attribute__((noreturn)) void qemu_die(const char *what);
 void qemu_start(struct qemu *qemu, char *const argv[]);
 /* Send one QMP command, return the line that answers it. */
 const char *qemu_command(struct qemu *qemu, const char *command);
-/* The scalar counters of its vCPUs; the number of them. With several vCPUs a name comes several times. */
+/* The scalar counters of its vCPUs; their number. With several vCPUs a name comes several times. */
 size_t qemu_stats(struct qemu *qemu, struct counter *list, size_t max);
 
 void counter_add(struct counter *list, size_t *count, size_t max, const char *name, uint64_t value);

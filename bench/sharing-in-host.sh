@@ -7,9 +7,9 @@
 #	sharing-in-host.sh DIR RESULT CASE...
 #
 # A case is NAME:GUESTS[:KERNELS[:LOAD[:WORDS]]]: how many guests, which kernels they run in turn,
-# what they do (idle, web, build), and words for their command line. From the environment: SCANNERS
-# (ksm penumbra; exact only compares the first 1, 2, 5 and 10), MIB of each guest, HUGE (never or always: 2 MiB pages on both sides), OPTIONS
-# for bench-sharing.
+# what they do (idle, web, build), and words for their command line. From the environment:
+# SCANNERS (ksm penumbra; exact only compares the first 1, 2, 5 and 10), MIB of each guest, HUGE
+# (never or always: 2 MiB pages on both sides), OPTIONS for bench-sharing.
 set -eu
 
 dir=$1 result=$2
@@ -19,18 +19,39 @@ ram=/tmp/ram
 mkdir -p $work $ram
 cp "$dir"/bench-* $work/
 
-# A web server and its client: 16 requests a second of 64 pages of 64 KiB, half of them the same in
-# all guests, half each guest's own.
-web='cd /tmp; mkdir www; for f in $(seq 32); do dd if=/bin/busybox of=www/$f bs=64k count=1 skip=$f 2>/dev/null; dd if=/dev/urandom of=www/$((f + 32)) bs=64k count=1 2>/dev/null; done; ip link set lo up; httpd -p 127.0.0.1:80 -h www; while :; do for f in $(seq 64); do wget -q -O /dev/null http://127.0.0.1/$f; [ $((f % 16)) != 0 ] || sleep 1; done; done &'
-# A stand-in for a compiler, which the guests have not: once a second a pipeline of short processes
-# that reads a part of a program, transforms it and writes a file.
-build='cd /tmp; while :; do for f in $(seq 16); do dd if=/bin/busybox bs=128k count=1 skip=$f 2>/dev/null | strings | awk -v f=$f "{ n[\$1 \" \" f]++ } END { for (k in n) print n[k], k }" | sort | gzip >$f.o; sleep 1; done; cat *.o >all; done &'
+# Typed into each guest. A web server and its client: 16 requests a second of 64 pages of
+# 64 KiB, half of them the same in all guests, half each guest's own.
+web='cd /tmp; mkdir www
+for f in $(seq 32); do
+	dd if=/bin/busybox of=www/$f bs=64k count=1 skip=$f
+	dd if=/dev/urandom of=www/$((f + 32)) bs=64k count=1
+done 2>/dev/null
+ip link set lo up; httpd -p 127.0.0.1:80 -h www
+while :; do
+	for f in $(seq 64); do
+		wget -q -O /dev/null http://127.0.0.1/$f
+		[ $((f % 16)) != 0 ] || sleep 1
+	done
+done &'
+# A stand-in for a compiler, which the guests have not: once a second a pipeline of short
+# processes that reads a part of a program, transforms it and writes a file.
+build='cd /tmp
+while :; do
+	for f in $(seq 16); do
+		dd if=/bin/busybox bs=128k count=1 skip=$f 2>/dev/null | strings |
+		awk -v f=$f "{ n[\$1 \" \" f]++ } END { for (k in n) print n[k], k }" |
+		sort | gzip >$f.o
+		sleep 1
+	done
+	cat *.o >all
+done &'
 
 load() {
 	case $1 in
 	idle) ;;
-	web) echo "$web" ;;
-	build) echo "$build" ;;
+	# to a shell with line editing a tab is something else
+	web) echo "$web" | tr '\t' ' ' ;;
+	build) echo "$build" | tr '\t' ' ' ;;
 	*) echo "sharing: unknown load $1" >&2; return 1 ;;
 	esac
 }

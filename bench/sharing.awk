@@ -107,9 +107,9 @@ function added(label, phase,    key, idle) {
 function ratio(a, b) { return b > 0 ? a / b : 0 }
 
 function savings_table(    i, l, line) {
-	printf comment "%-14s %3s %8s %7s %7s %7s %8s %8s %8s | %8s %7s %8s %7s\n", "savings, pages", "n", \
-		"present", "zero", "inside", "between", "possible", "%", "nonzero%", "saved", "%", \
-		"settled", "%"
+	printf comment "%-14s %3s %8s %7s %7s %7s %8s %8s %8s | %8s %7s %8s %7s\n", \
+		"savings, pages", "n", "present", "zero", "inside", "between", "possible", "%", \
+		"nonzero%", "saved", "%", "settled", "%"
 	for (i = 1; i <= nsets; i++) {
 		l = sets[i]
 		line = sprintf("%-14s %3.0f %8.0f %7.0f %7.0f %7.0f %8.0f %8.2f %8.2f", l, guests[l], \
@@ -188,8 +188,9 @@ function case_verdicts(name,    k, p, n) {
 
 function clone_verdicts(l) {
 	print comment
-	printf comment "clone %s: %.0f pages present, %.0f ticks, again %.0f; %.0f pages of the clone written, %.0f " \
-		"ticks each, %.0f new frames; the guest idling %.0f ticks before, %.0f after\n", l, \
+	printf comment "clone %s: %.0f pages present, %.0f ticks, again %.0f; %.0f pages of the clone " \
+		"written, %.0f ticks each, %.0f new frames; the guest idling %.0f ticks before, " \
+		"%.0f after\n", l, \
 		clone_pages[l], clone_ticks[l], clone_again[l], written[l], \
 		ratio(write_ticks[l], written[l]), new_frames[l], idle_before[l], idle_after[l]
 	verdict("clone " l ", ticks a present page", ratio(clone_ticks[l], clone_pages[l]), 40, 0)
@@ -198,10 +199,10 @@ function clone_verdicts(l) {
 
 function freed_verdicts(l) {
 	print comment
-	printf comment "freed %s: resident and used by the guest, pages: %.0f %.0f; full %.0f %.0f; freed %.0f %.0f, " \
-		"after %.1f s\n", l, freed_pages[l, 3], freed_pages[l, 4], freed_pages[l, 5], \
+	printf comment "freed %s: resident and used by the guest, pages: %.0f %.0f; full %.0f %.0f; " \
+		"freed %.0f %.0f, after %.1f s\n", l, freed_pages[l, 3], freed_pages[l, 4], freed_pages[l, 5], \
 		freed_pages[l, 6], freed_pages[l, 7], freed_pages[l, 8], freed_pages[l, 9] / 1000
-	# With its default a guest reports 2 MiB blocks only: what its own fragments keep is no limit of ours.
+	# With its default a guest reports 2 MiB blocks only: its own fragments keep the rest.
 	if (l ~ /order/)
 		verdict("freed " l ", resident of what the guest uses", \
 		ratio(freed_pages[l, 7], freed_pages[l, 8]), 1.05, 0)
@@ -233,9 +234,9 @@ function json_set(l) {
 }
 
 function json_clone(l) {
-	return sprintf("    {\"clone\": \"%s\", \"present\": %.0f, \"ticks\": %.0f, \"again_ticks\": %.0f, " \
-		"\"written\": %.0f, \"write_ticks\": %.0f, \"new_frames\": %.0f}", l, clone_pages[l], \
-		clone_ticks[l], clone_again[l], written[l], write_ticks[l], new_frames[l])
+	return sprintf("    {\"clone\": \"%s\", \"present\": %.0f, \"ticks\": %.0f, " \
+		"\"again_ticks\": %.0f, \"written\": %.0f, \"write_ticks\": %.0f, \"new_frames\": %.0f}", \
+		l, clone_pages[l], clone_ticks[l], clone_again[l], written[l], write_ticks[l], new_frames[l])
 }
 
 function json_freed(l) {

@@ -27,7 +27,8 @@
  *	steady		the same at the other pace
  *	equal		compared again, "after"; saved then: "final LABEL PAUSED SETTLED"
  *
- * Time and CPU time are the emulated processor's: nanoseconds that are instructions (docs/measuring.md).
+ * Time and CPU time are the emulated processor's: nanoseconds that are instructions
+ * (docs/measuring.md).
  */
 #define _GNU_SOURCE
 #include <dirent.h>

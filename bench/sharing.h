@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What bench/sharing.c measures with: guests in a row, and the two ways to find equal
- * pages behind one interface. As in bench/qemu.h, all functions end the program when something fails.
+ * pages behind one interface. As in bench/qemu.h, all functions end the program when something
+ * fails.
  */
 #ifndef BENCH_SHARING_H
 #define BENCH_SHARING_H
