@@ -75,11 +75,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 #ifndef MEM_FUZZ_CLANG
 int main(int argc, char **argv)
 {
-	unsigned long nr = argc > 1 ? strtoul(argv[1], NULL, 0) : getenv("TEST_LONG") ? 20000 : 300, i;
+	unsigned long nr = getenv("TEST_LONG") ? 20000 : 300, i;
 	u64 seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 88172645463325252ULL;
 	static struct input in;
 	unsigned int j;
 
+	if (argc > 1)
+		nr = strtoul(argv[1], NULL, 0);
 	printf("1..1\n");
 	for (i = 0; i < nr; i++) {
 		u64 rng = seed + i * 0x9e3779b97f4a7c15ull;

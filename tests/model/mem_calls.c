@@ -44,8 +44,8 @@ static void forget_pin(struct mm *m, struct mm_pin *p)
 	unsigned long refs;
 	bool huge;
 
-	if (mem_file_page(&m->file[p->file].file, p->index, &huge, &refs, &there) >= MEM_PAGE_PRIVATE &&
-	    there == p->frame)
+	if (mem_file_page(&m->file[p->file].file, p->index, &huge, &refs, &there) >=
+	    MEM_PAGE_PRIVATE && there == p->frame)
 		return;		/* changed in place, as it was pinned: still the file's */
 	p->valid = false;
 	if (mf_info(p->frame)->owned)
@@ -81,7 +81,8 @@ static bool may_stay(struct mm *m, int file, u64 index)
 	if (!m->config.huge || m->short_of_memory || m->may_fail || kapi_failed())
 		return m->config.huge;
 	for (i = 0; i < MM_PINS; i++)
-		if (m->pin[i].live && m->pin[i].file == file && m->pin[i].index / 512 == index / 512)
+		if (m->pin[i].live && m->pin[i].file == file &&
+		    m->pin[i].index / 512 == index / 512)
 			return true;
 	return false;
 }
@@ -160,7 +161,9 @@ static void pin_new(struct mm *m, int pin, const struct mm_pin *p)
 
 void mm_pin(struct mm *m, int pin, int file, u64 index, bool write)
 {
-	struct mm_pin p = { .live = true, .write = write, .valid = write, .file = file, .index = index };
+	struct mm_pin p = {
+		.live = true, .write = write, .valid = write, .file = file, .index = index,
+	};
 	bool beyond = index >= m->file[file].file.pages;
 	int r;
 
@@ -242,7 +245,7 @@ void mm_pread(struct mm *m, int file, u64 index)
 		if (r)
 			mm_violation(m, "read() fails", file, index);
 		else if (!is_as_model(&m->file[file], index, data))
-			mm_violation(m, "read() gives something else than was written", file, index);
+			mm_violation(m, "read() gives what was not written", file, index);
 	}
 	op_end(m, file);
 }
@@ -434,7 +437,8 @@ static void adopt_mixture(struct mm *m, int src, u64 from, int dst, u64 to)
 
 	data = look(m, dst, to, &r);
 	for (i = 0; data && i < 512; i++)
-		if (!was_ever(m, src, from, i * 8, data[i]) && !was_ever(m, dst, to, i * 8, data[i]))
+		if (!was_ever(m, src, from, i * 8, data[i]) &&
+		    !was_ever(m, dst, to, i * 8, data[i]))
 			mm_violation(m, "a page has what was never written", dst, to);
 	if (data)
 		set_page(&m->file[dst], to, data);
@@ -472,7 +476,8 @@ void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 
 	op_begin(m, src);
 	mm_file_get(m, dst);
 	m->emptying = true;
-	done = mem_file_clone(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr, &err);
+	done = mem_file_clone(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr,
+			      &err);
 	m->emptying = false;
 	if (done > nr || (done < nr) != (err != 0) || (err && !mm_is_refusal(m, err)))
 		mm_violation(m, "a clone fails, or does not", dst, dst_first + done);
@@ -520,7 +525,8 @@ void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64
 	if (r && r != -EBADE && !(r == -EBUSY && pins) && !mm_is_refusal(m, r))
 		mm_violation(m, "deduplication fails", dst, dst_first);
 	if (!m->nr_raced && (r == -EBADE || !r) && equal != !r)
-		mm_violation(m, "deduplication takes equal for different or the reverse", dst, dst_first + i);
+		mm_violation(m, "deduplication takes equal for different or the reverse", dst,
+			     dst_first + i);
 	for (i = 0; i < nr && !r && !m->nr_raced; i++)
 		check_shared(m, src, src_first + i, dst, dst_first + i);
 	mm_file_put(m, dst);
@@ -536,8 +542,7 @@ void mm_set_group(struct mm *m, int file, int group)
 	op_begin(m, file);
 	r = mem_file_set_group(&f->file, m->group[group]);
 	if (r != (empty ? 0 : -EBUSY))
-		mm_violation(m, "a file that is not empty goes to another group, or an empty one does not",
-			     file, group);
+		mm_violation(m, "only an empty file goes to another group", file, group);
 	if (!r)
 		f->group = group;
 	op_end(m, file);

@@ -135,7 +135,8 @@ static void check_file(struct mm *m, int file)
 			mm_violation(m, "a shared page is called private", file, i);
 	}
 	/* A pinned 2 MiB frame stays whole when the end moves into it. */
-	rest = i % MEM_HUGE_PAGES && ask(m, file, i - 1).huge ? MEM_HUGE_PAGES - i % MEM_HUGE_PAGES : 0;
+	rest = i % MEM_HUGE_PAGES && ask(m, file, i - 1).huge ?
+	       MEM_HUGE_PAGES - i % MEM_HUGE_PAGES : 0;
 	said = mem_file_proportional(&f->file);
 	if (said + present < parts || said > parts + present + rest * 1024)
 		mm_violation(m, "the proportional share is wrong", file, said);

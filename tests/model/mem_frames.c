@@ -130,7 +130,8 @@ void mf_reset(void (*to)(const char *what, unsigned long frame))
 	unsigned long n;
 
 	if (!frames) {
-		frames = mmap(NULL, words, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		frames = mmap(NULL, words, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		contents = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (frames == MAP_FAILED || contents == MAP_FAILED)

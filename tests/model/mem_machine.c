@@ -192,7 +192,7 @@ static bool touch(struct mm *m, int vma, u64 index, unsigned int offset, bool wr
 		return true;
 	}
 	if (index >= f->file.pages && mf_info(frame_of(entry))->huge)
-		return false;	/* a pinned 2 MiB frame stayed whole when the file was cut: no matter */
+		return false;	/* a pinned 2 MiB frame stayed whole when the file was cut */
 	if (index >= f->file.pages && !m->in_others)
 		mm_violation(m, "a page beyond the end is mapped", v->file, index);
 	data = mf_data(frame_of(entry));
@@ -247,15 +247,17 @@ static void one_of_others(struct mm *m, struct mem_frame *frame)
 		return mm_pin_use(m, mm_random(m, MM_PINS), 8 * mm_random(m, 512), m->rng);
 	case 2:
 		if (m->vma[vma].live)
-			poke_around(m, m->vma[vma].file, mm_random(m, MM_CHUNKS) * 512 + mm_random(m, 24));
+			poke_around(m, m->vma[vma].file,
+				    mm_random(m, MM_CHUNKS) * 512 + mm_random(m, 24));
 		return;
 	case 3:
 		return process_exits(m);
 	}
 	info = frame ? mf_info(frame) : NULL;
-	if (info && info->count)
-		poke_around(m, info->file, info->huge ? (info->index & ~511ull) + (mf_number(frame) & 511) :
-						       info->index);
+	if (!info || !info->count)
+		return;
+	poke_around(m, info->file, info->huge ?
+		    (info->index & ~511ull) + (mf_number(frame) & 511) : info->index);
 }
 
 /* What happens elsewhere while mem/ is between two instructions. */
@@ -586,7 +588,8 @@ static void check_given(struct mm *m, struct mem_frame *frame, int file, u64 ind
 		return;
 	if (mem_file_page(&m->file[file].file, index, &huge, &refs, &there) < MEM_PAGE_PRIVATE ||
 	    there != frame || refs > 1)
-		mm_violation(m, "another frame, or a shared one, is given out for writing", file, index);
+		mm_violation(m, "the wrong or a shared frame is given out for writing", file,
+			     index);
 }
 
 /* -EAGAIN: start over. 0: p has what is to be mapped. */
@@ -599,15 +602,14 @@ static int fault(struct mm *m, struct mm_pending *p, bool write)
 	int r;
 
 	if (v->pmd[chunk])
-		zap_pmd(v, chunk, false);	/* for a write: the kernel starts anew with small ones */
+		zap_pmd(v, chunk, false);	/* for a write: it begins anew with small ones */
 	/* Without page_mkwrite whatever is mapped into a writable area is writable. */
 	if (file->never_share)
 		write = v->writable;
 	p->old = v->pte[p->index];
 	p->write = write;
 	if (p->old && file->never_share)
-		mm_violation(m, "a page of a file that shares nothing was mapped read-only", v->file,
-			     p->index);
+		mm_violation(m, "what is never shared was mapped read-only", v->file, p->index);
 	if (p->old) {
 		p->frame = frame_of(p->old);
 		mf_get(p->frame);
@@ -676,59 +678,43 @@ void mm_fault_begin(struct mm *m, int vma, u64 index, bool write)
 		fault_start(m, vma, index, write, &p);
 }
 
-static int access_page(struct mm *m, int vma, u64 index, unsigned int offset, bool write, u64 value)
-{
-	struct mm_pending *p;
-	int tries, r;
-
-	if (!is_mapped_range(&m->vma[vma], index) || (write && !m->vma[vma].writable))
-		return -EFAULT;
-	for (tries = 0; tries < 32; tries++) {
-		m->nr_raced = 0;
-		if (touch(m, vma, index, offset, write, value))
-			return 0;
-		r = fault_start(m, vma, index, write, &p);
-		if (r == -EAGAIN)
-			continue;
-		if (r)
-			return r;
-		mm_fault_end(m, p - m->pending);
-	}
-	mm_violation(m, "an access never goes through", m->vma[vma].file, index);
-	return -EAGAIN;
-}
-
-/* An instruction that reads and writes: where nothing is mapped it faults to read first. */
-int mm_exchange(struct mm *m, int vma, u64 index, unsigned int offset, u64 value)
+/* exchange: an instruction that reads, then writes: it faults to read where nothing is mapped. */
+static int access_page(struct mm *m, int vma, u64 index, unsigned int offset, bool write,
+		       bool exchange, u64 value)
 {
 	struct mm_vma *v = &m->vma[vma];
 	struct mm_pending *p;
 	int tries, r;
 
-	if (!is_mapped_range(v, index) || !v->writable)
+	if (!is_mapped_range(v, index) || (write && !v->writable))
 		return -EFAULT;
 	for (tries = 0; tries < 32; tries++) {
 		m->nr_raced = 0;
-		if (touch(m, vma, index, offset, true, value))
+		if (touch(m, vma, index, offset, write, value))
 			return 0;
-		r = fault_start(m, vma, index, entry_of(v, index), &p);
+		r = fault_start(m, vma, index, exchange ? entry_of(v, index) : write, &p);
 		if (r && r != -EAGAIN)
 			return r;
 		if (!r)
 			mm_fault_end(m, p - m->pending);
 	}
-	mm_violation(m, "an exchange never goes through", v->file, index);
+	mm_violation(m, "an access never goes through", v->file, index);
 	return -EAGAIN;
+}
+
+int mm_exchange(struct mm *m, int vma, u64 index, unsigned int offset, u64 value)
+{
+	return access_page(m, vma, index, offset, true, true, value);
 }
 
 int mm_read(struct mm *m, int vma, u64 index, unsigned int offset)
 {
-	return access_page(m, vma, index, offset, false, 0);
+	return access_page(m, vma, index, offset, false, false, 0);
 }
 
 int mm_write(struct mm *m, int vma, u64 index, unsigned int offset, u64 value)
 {
-	return access_page(m, vma, index, offset, true, value);
+	return access_page(m, vma, index, offset, true, false, value);
 }
 
 /* --------------------------------------------------------------------- life -- */
@@ -791,7 +777,8 @@ void mm_fini(struct mm *m)
 		if (m->file[i].live)
 			mm_violation(m, "somebody still holds a file", i, m->file[i].refs);
 	if (atomic64_read(&m->pool.pages))
-		mm_violation(m, "pages are counted that no file has", -1, atomic64_read(&m->pool.pages));
+		mm_violation(m, "pages are counted that no file has", -1,
+			     atomic64_read(&m->pool.pages));
 	end_pool(m);
 	if (mf_pages())
 		mm_violation(m, "frames are left", -1, mf_pages());

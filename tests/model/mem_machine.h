@@ -169,7 +169,7 @@ void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 
 void mm_set_group(struct mm *m, int file, int group);
 void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
 
-/* The scanner: some steps of it; or all it can do, and that nearly nothing is left (nobody else runs). */
+/* The scanner: some steps; or all it can do, and that then nearly nothing is left. */
 int mm_scan_init(struct mm *m);
 void mm_scan(struct mm *m, unsigned int steps, u32 order, bool restart);
 void mm_scan_to_end(struct mm *m);

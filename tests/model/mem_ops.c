@@ -121,7 +121,7 @@ static void do_pin_drop(struct mm *m, const struct mm_op *op)
 	mm_pin_drop(m, op->a % MM_PINS);
 }
 
-/* Who has a shared page pinned keeps it as it is, whoever writes it, down to the last that has it. */
+/* Who has a shared page pinned keeps it as it is, whoever writes it, down to the last one. */
 static void do_pin_shared(struct mm *m, const struct mm_op *op)
 {
 	int pin = op->b % MM_PINS, file = op->a % MM_FILES, f;
@@ -139,8 +139,8 @@ static void do_pin_shared(struct mm *m, const struct mm_op *op)
 	for (f = 0; f < MM_FILES; f++)
 		for (i = 0; mm_file(m, f) && i < m->file[f].file.pages; i++)
 			if ((f != file || i != index) &&
-			    mem_file_page(&m->file[f].file, i, &huge, &refs, &other) == MEM_PAGE_SHARED &&
-			    other == frame && mm_pwrite(m, f, i, op->seed))
+			    mem_file_page(&m->file[f].file, i, &huge, &refs, &other) ==
+			    MEM_PAGE_SHARED && other == frame && mm_pwrite(m, f, i, op->seed))
 				return;
 	if (mm_file(m, file))
 		mm_pwrite(m, file, index, op->seed);
@@ -321,7 +321,8 @@ static void do_vma_new(struct mm *m, const struct mm_op *op)
 
 	if (mm_file(m, op->b % MM_FILES))
 		mm_vma_new(m, op->a % MM_VMAS, op->b % MM_FILES, first,
-			   op->flags & 8 ? 1 + op->nr % 700 : MM_PAGES, op->flags & 3, op->flags & 48);
+			   op->flags & 8 ? 1 + op->nr % 700 : MM_PAGES, op->flags & 3,
+			   op->flags & 48);
 }
 
 static void do_vma_del(struct mm *m, const struct mm_op *op)

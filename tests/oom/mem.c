@@ -76,7 +76,8 @@ static void clones(void)
 {
 	STEP(mm_scan(&m, 16, MEM_SCAN_SEQUENTIAL, false));
 	STEP(mm_clone(&m, A, 0, C, 3 * MEM_HUGE_PAGES, MEM_HUGE_PAGES));	/* a whole chunk */
-	STEP(mm_clone(&m, C, 3 * MEM_HUGE_PAGES, B, MEM_HUGE_PAGES, MEM_HUGE_PAGES));	/* a clone of it */
+	/* a clone of it */
+	STEP(mm_clone(&m, C, 3 * MEM_HUGE_PAGES, B, MEM_HUGE_PAGES, MEM_HUGE_PAGES));
 	STEP(mm_clone(&m, A, 4, B, 100, 30));		/* a part, elsewhere in its chunk */
 	STEP(mm_clone(&m, C, 500, C, 900, 40));		/* across a boundary, in one file */
 	STEP(mm_pin(&m, 1, A, MEM_HUGE_PAGES + 1, true));

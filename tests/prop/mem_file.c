@@ -176,7 +176,8 @@ static void shrink(const struct mm_config *c, u64 seed, int steps)
 	}
 	for (i = 0; i < steps; i++)
 		printf("# %-12s a %d %d %d, b %d %d, flags %02x, pages %llu %llu, nr %u, seed %u\n",
-		       mm_op_name(&ops[i]), ops[i].a % MM_FILES, ops[i].a % MM_VMAS, ops[i].a % MM_PINS,
+		       mm_op_name(&ops[i]), ops[i].a % MM_FILES, ops[i].a % MM_VMAS,
+		       ops[i].a % MM_PINS,
 		       ops[i].b % MM_FILES, ops[i].b % MM_PINS, ops[i].flags, mm_op_index(ops[i].x),
 		       mm_op_index(ops[i].y), ops[i].nr, ops[i].seed);
 	fflush(stdout);

@@ -4,7 +4,7 @@
  * the thread sanitizer.
  *
  *   chunk 0      pages of the guests: one thread each, no lock
- *   chunk 1      half of them guests' and a device's (which writes by pins), half changed as a whole
+ *   chunk 1      half of them guests' and a device's (which writes by pins), half as chunk 2
  *   chunk 2      changed as a whole, under a lock for each block of 64 pages: punched, cloned
  *                to (from pages that are being written, too), written, deduplicated
  *
@@ -30,7 +30,7 @@
 #define PAGES	(CHUNKS * MEM_HUGE_PAGES)
 #define MAPS	(FILES * 2)
 #define BLOCK	64
-#define HALF	(MEM_HUGE_PAGES + MEM_HUGE_PAGES / 2)	/* the first page that is changed as a whole */
+#define HALF	(MEM_HUGE_PAGES + MEM_HUGE_PAGES / 2)	/* from here on: changed as a whole */
 #define GUESTS	2
 #define WRITE	(1u << 31)
 
@@ -309,7 +309,8 @@ static u64 op_random(void)
 {
 	static u64 x;
 
-	return __atomic_add_fetch(&x, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED) * 0xbf58476d1ce4e5b9ull;
+	return __atomic_add_fetch(&x, 0x9e3779b97f4a7c15ull, __ATOMIC_RELAXED) *
+	       0xbf58476d1ce4e5b9ull;
 }
 
 static const struct mem_host_ops host_ops = {
@@ -582,7 +583,9 @@ static void *scanner(void *arg)
 	return NULL;
 }
 
-static void *(*const work[])(void *) = { guest, guest, owner, owner, device, observer, scanner, visitor };
+static void *(*const work[])(void *) = {
+	guest, guest, owner, owner, device, observer, scanner, visitor,
+};
 
 static void start(bool huge)
 {
@@ -634,8 +637,8 @@ static void finish(void)
 
 static bool got_on(void)
 {
-	return __atomic_load_n(&done, __ATOMIC_RELAXED) && __atomic_load_n(&clones, __ATOMIC_RELAXED) &&
-	       __atomic_load_n(&punches, __ATOMIC_RELAXED) && atomic64_read(&pool.scan->stat.merged);
+	return READ_ONCE(done) && READ_ONCE(clones) && READ_ONCE(punches) &&
+	       atomic64_read(&pool.scan->stat.merged);
 }
 
 static void run(bool huge, int ms)
@@ -667,11 +670,12 @@ int main(int argc, char **argv)
 		       huge ? "2 MiB" : "4 KiB", done, faults, clones, punches, merged);
 		if (bad)
 			printf("# %s\n", first_bad);
-		printf("%sok %d - %s: no write is lost or astray\n", bad ? "not " : "", huge * 3 + 1,
-		       huge ? "2 MiB" : "4 KiB");
+		printf("%sok %d - %s: no write is lost or astray\n", bad ? "not " : "",
+		       huge * 3 + 1, huge ? "2 MiB" : "4 KiB");
 		printf("%sok %d - nothing left behind, no warning\n",
 		       kapi_live() || kapi_warnings() || mf_pages() ? "not " : "", huge * 3 + 2);
-		printf("%sok %d - all got on\n", done && clones && punches && merged ? "" : "not ", huge * 3 + 3);
+		printf("%sok %d - all got on\n",
+		       done && clones && punches && merged ? "" : "not ", huge * 3 + 3);
 	}
 	return 0;
 }
