@@ -18,7 +18,7 @@
 #define NS_PER_S	1000000000ull
 #define ROUND_MIN_NS	NS_PER_S		/* no two rounds begin sooner after each other */
 #define ROUND_MAX_NS	(8 * NS_PER_S)		/* nor need to, when they find next to nothing */
-#define ROUND_WORTH	1024			/* a gain of less than 1 in so many pages */
+#define ROUND_WORTH	256			/* a gain of less than 1 in so many pages */
 #define RESERVE_WAIT_NS	(NS_PER_S / 10)
 #define DEBT_NS		(NS_PER_S / 200)	/* sleeps shorter than this are saved up */
 #define BOOST_MAX	16
