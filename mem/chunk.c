@@ -201,10 +201,8 @@ static u32 protect_huge(struct mem_chunk *chunk, struct mem_pages *set)
 	if (chunk->huge_shared)
 		return 0;
 	if (chunk->file->pool->host->pinned(chunk->huge)) {
-		u32 i, nr = 0;
+		u32 nr = mem_pages_count(set);
 
-		for (i = 0; i < ARRAY_SIZE(set->bits); i++)
-			nr += hweight64(set->bits[i]);
 		memset(set, 0, sizeof(*set));
 		return nr;
 	}

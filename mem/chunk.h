@@ -109,6 +109,15 @@ static inline void mem_pages_del(struct mem_pages *set, u32 i)
 	set->bits[i / BITS_PER_LONG] &= ~BIT(i % BITS_PER_LONG);
 }
 
+static inline u32 mem_pages_count(const struct mem_pages *set)
+{
+	u32 i, nr = 0;
+
+	for (i = 0; i < ARRAY_SIZE(set->bits); i++)
+		nr += hweight64(set->bits[i]);
+	return nr;
+}
+
 /*
  * What the scanner, clones and deduplication are made of. All with the chunk's lock held.
  *

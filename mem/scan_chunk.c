@@ -68,15 +68,6 @@ static u32 next(const struct mem_pages *set, u32 i)
 #define for_each_page(set, i) \
 	for ((i) = next(set, 0); (i) < MEM_HUGE_PAGES; (i) = next(set, (i) + 1))
 
-static u32 count(const struct mem_pages *set)
-{
-	u32 i, nr = 0;
-
-	for (i = 0; i < ARRAY_SIZE(set->bits); i++)
-		nr += hweight64(set->bits[i]);
-	return nr;
-}
-
 static struct mem_pages either(const struct mem_pages *a, const struct mem_pages *b)
 {
 	struct mem_pages set;
@@ -434,7 +425,7 @@ static bool other_slotted(struct visit *v, struct mem_chunk *other, const struct
 
 	if (!other->huge)
 		return other->slots;
-	if (!least || count(same) < least)
+	if (!least || mem_pages_count(same) < least)
 		return false;
 	if (atomic_long_read(&other->huge->refs) > 1) {
 		mem_scan_later(v->scan, v->group, other->id, true);
@@ -522,7 +513,7 @@ static bool settle_huge(struct visit *v)
 {
 	struct mem_chunk *chunk = v->chunk;
 	struct mem_pages of_use = either(&v->zero, &v->match), all = either(&v->zero, &v->looked);
-	u32 least = READ_ONCE(v->scan->dissolve_pages), nr = count(&of_use);
+	u32 least = READ_ONCE(v->scan->dissolve_pages), nr = mem_pages_count(&of_use);
 
 	if (nr && least && nr >= least) {
 		v->pinned = mem_chunk_dissolve(chunk) == -EBUSY;
@@ -531,10 +522,10 @@ static bool settle_huge(struct visit *v)
 		atomic64_inc(&v->scan->stat.dissolved);
 		return true;
 	}
-	if (count(&v->calm) + count(&v->zero) < MEM_HUGE_PAGES)
+	if (mem_pages_count(&v->calm) + mem_pages_count(&v->zero) < MEM_HUGE_PAGES)
 		return false;
 	mem_chunk_protect(chunk, &all);
-	chunk->huge_known = count(&all);
+	chunk->huge_known = mem_pages_count(&all);
 	if (chunk->huge_known)
 		atomic64_add(MEM_HUGE_PAGES, &v->scan->stat.protected);
 	return false;
@@ -563,9 +554,9 @@ static void settle(struct visit *v)
 		return;
 	set = either(&v->zero, &v->match);
 	calm = calm_pages(v, MEM_SLOT_WRITABLE);
-	if (count(&calm) >= PROTECT_MIN)
+	if (mem_pages_count(&calm) >= PROTECT_MIN)
 		set = either(&set, &calm);
-	v->pinned = mem_chunk_protect(v->chunk, &set) > count(&set);
+	v->pinned = mem_chunk_protect(v->chunk, &set) > mem_pages_count(&set);
 	v->zero = both(&v->zero, &set);
 	v->match = both(&v->match, &set);
 	v->known = calm_pages(v, 0);
@@ -599,7 +590,7 @@ static void learn_page(struct visit *v, u32 i)
 static void learn(struct visit *v, const struct mem_pages *matched)
 {
 	struct mem_chunk *chunk = v->chunk;
-	u32 i, looked = count(&v->looked), changed = looked - count(&v->calm);
+	u32 i, looked = mem_pages_count(&v->looked), changed = looked - mem_pages_count(&v->calm);
 	u32 heat_max = v->pinned ? CHUNK_HEAT_PINNED :
 		       changed || v->postponed ? CHUNK_HEAT_UNSETTLED : CHUNK_HEAT_MAX;
 
@@ -614,7 +605,7 @@ static void learn(struct visit *v, const struct mem_pages *matched)
 			learn_page(v, i);
 	if (looked && chunk->visited)
 		WRITE_ONCE(chunk->volatility, changed * 3 / looked);
-	chunk->vain = count(matched) || v->gained ? 0 :
+	chunk->vain = mem_pages_count(matched) || v->gained ? 0 :
 		      min_t(u32, chunk->vain + 1, U8_MAX);
 	if (v->gained || v->busy)
 		WRITE_ONCE(chunk->heat, 0);
@@ -677,9 +668,9 @@ u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_ch
 	if (v.busy)
 		mem_scan_later(scan, group, chunk->id, false);
 	mutex_unlock(&chunk->lock);
-	looked = count(&v.looked);
+	looked = mem_pages_count(&v.looked);
 	scan->postponed += v.postponed;
-	account(scan, looked + count(&v.zero), v.gained);
+	account(scan, looked + mem_pages_count(&v.zero), v.gained);
 	scan->seen += pages;
 	scan->round_gained += v.gained;
 	atomic64_add(looked, &scan->stat.hashed);
