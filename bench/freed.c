@@ -12,7 +12,6 @@
  *	freed LABEL RESIDENT USED PEAK_RESIDENT PEAK_USED END_RESIDENT END_USED WAITED_MS
  */
 #define _GNU_SOURCE
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,31 +39,28 @@ static uint64_t resident_pages(const char *dir)
 	return (uint64_t)st.st_blocks / 8;
 }
 
+/* A number between "@=" and ";". */
+static bool has_number(const char *text, void *value)
+{
+	const char *at;
+
+	for (at = text; (at = strstr(at, "@=")); at++)
+		if (sscanf(at, "@=%lu;", (uint64_t *)value) == 1 && strchr(at, ';'))
+			return true;
+	return false;
+}
+
 /* Type @command; the number behind "@=" in what the guest prints (in the echo there is none). */
 static uint64_t ask(struct guests *guests, const char *command)
 {
 	struct qemu *qemu = &guests->qemu[0];
-	uint64_t limit = now_ns() + ANSWER_NS, value;
-	char text[8192], *at;
-	size_t have = 0;
-	ssize_t n;
+	char text[8192];
+	uint64_t value;
 
 	if (write(qemu->serial, command, strlen(command)) < 0)
 		qemu_die("serial");
-	while (now_ns() < limit && have < sizeof(text) - 1) {
-		struct pollfd poll_for = { .fd = qemu->serial, .events = POLLIN };
-
-		if (poll(&poll_for, 1, 1000) <= 0)
-			continue;
-		n = read(qemu->serial, text + have, sizeof(text) - 1 - have);
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-		text[have] = 0;
-		for (at = text; (at = strstr(at, "@=")); at++)
-			if (sscanf(at, "@=%lu;", &value) == 1 && strchr(at, ';'))
-				return value;
-	}
+	if (guest_listen(qemu, ANSWER_NS, text, sizeof(text), has_number, &value))
+		return value;
 	fprintf(stderr, "bench-freed: no answer to %s", command);
 	exit(1);
 }

@@ -49,6 +49,13 @@ struct guests {
 /* CPU time of a process with all its threads, those that ended included; 0 if it is gone. */
 uint64_t process_cpu_ns(pid_t pid);
 
+/*
+ * What the guest prints from now on, into @text, until @found says so of it, @ns have passed or
+ * @text is full; whether it was found.
+ */
+bool guest_listen(struct qemu *qemu, uint64_t ns, char *text, size_t size,
+		  bool (*found)(const char *text, void *data), void *data);
+
 /* Start one more guest with its RAM where @scanner finds it, wait until it is up. */
 void guests_add(struct guests *guests, const struct scanner *scanner, char *const qemu_argv[]);
 /* Type @text on every guest's console. */

@@ -58,26 +58,41 @@ void guests_source(const struct guests *guests, const struct scanner *scanner, s
 		snprintf(name, SHARING_PATH_BYTES, "pid:%d", guests->qemu[index].pid);
 }
 
-static void wait_until_up(struct guests *guests, struct qemu *qemu)
+bool guest_listen(struct qemu *qemu, uint64_t ns, char *text, size_t size,
+		  bool (*found)(const char *text, void *data), void *data)
 {
-	uint64_t limit = now_ns() + UP_LIMIT_NS;
-	char text[1 << 16];
+	uint64_t limit = now_ns() + ns;
 	size_t have = 0;
 	ssize_t n;
 
-	while (now_ns() < limit && have < sizeof(text) - 1) {
+	*text = 0;
+	while (now_ns() < limit && have < size - 1) {
 		struct pollfd poll_for = { .fd = qemu->serial, .events = POLLIN };
 
 		if (poll(&poll_for, 1, 1000) <= 0)
 			continue;
-		n = read(qemu->serial, text + have, sizeof(text) - 1 - have);
+		n = read(qemu->serial, text + have, size - 1 - have);
 		if (n <= 0)
 			break;
 		have += (size_t)n;
 		text[have] = 0;
-		if (strstr(text, UP_TEXT))
-			return;
+		if (found(text, data))
+			return true;
 	}
+	return false;
+}
+
+static bool is_up(const char *text, void *data)
+{
+	return strstr(text, UP_TEXT);
+}
+
+static void wait_until_up(struct guests *guests, struct qemu *qemu)
+{
+	char text[1 << 16];
+
+	if (guest_listen(qemu, UP_LIMIT_NS, text, sizeof(text), is_up, NULL))
+		return;
 	fprintf(stderr, "bench-sharing: guest %zu does not come up:\n%s\n", guests->nr, text);
 	exit(1);
 }
