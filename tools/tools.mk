@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Programs for people: build/bin/penumbra, its library and its manual page.
+# Programs for people: build/bin/penumbra, its library and its manual page; penumbra-qemu for libvirt.
 
 VERSION      := 0.1
 TOOLS_OBJ    := $(BUILD)/tools
@@ -12,7 +12,7 @@ LIBPENUMBRA_OBJ := $(LIBPENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 PENUMBRA_OBJ    := $(PENUMBRA_SRC:tools/%.c=$(TOOLS_OBJ)/%.o)
 
 .PHONY: penumbra man install-tools dkms-tree
-tools: penumbra man
+tools: penumbra man $(BUILD)/bin/penumbra-qemu
 penumbra: $(BUILD)/bin/penumbra
 man: $(BUILD)/man/penumbra.1
 
@@ -28,6 +28,10 @@ $(BUILD)/bin/penumbra: $(PENUMBRA_OBJ) $(TOOLS_OBJ)/libpenumbra.a
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_CFLAGS) $(LDFLAGS) -o $@ $^ -ljson-c
 
+$(BUILD)/bin/penumbra-qemu: tools/penumbra-qemu
+	@mkdir -p $(@D)
+	install -m 755 $< $@
+
 $(BUILD)/man/%.1: tools/penumbra/%.1.scd
 	@mkdir -p $(@D)
 	scdoc <$< >$@ || { rm -f $@; exit 1; }
@@ -36,6 +40,7 @@ $(BUILD)/man/%.1: tools/penumbra/%.1.scd
 PREFIX ?= /usr/local
 install-tools: tools
 	install -D -m 755 $(BUILD)/bin/penumbra $(DESTDIR)$(PREFIX)/bin/penumbra
+	install -D -m 755 $(BUILD)/bin/penumbra-qemu $(DESTDIR)$(PREFIX)/bin/penumbra-qemu
 	install -D -m 644 $(BUILD)/man/penumbra.1 $(DESTDIR)$(PREFIX)/share/man/man1/penumbra.1
 
 # The module's sources as DKMS wants them.

@@ -119,7 +119,7 @@ static void test_system(void **state)
 {
 	SEEDS("processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: x\nflags\t: svm npt\n",
 	      "always [madvise] never", "[none] integrity", "MemTotal: 10 kB\nMemAvailable: 2 kB\n",
-	      "VmRSS:\t 18446744073709551615 kB");
+	      "VmRSS:\t 18446744073709551615 kB", "# x\ndir = \"/dev/shm\"\n dir=\"\"\n");
 	struct cpu_info cpu;
 	char word[16];
 	uint64_t v;
@@ -131,6 +131,8 @@ static void test_system(void **state)
 			assert_true(*word && strlen(word) < sizeof(word));
 		(void)platform_kib_line(text, "MemAvailable", &v);
 		(void)platform_kib_line(text, "VmRSS", &v);
+		if (platform_conf_string(text, "dir", word, sizeof(word)))
+			assert_true(strlen(word) < sizeof(word) && !strpbrk(word, "\"\n"));
 	}
 }
 

@@ -193,6 +193,25 @@ static void test_memory(void **state)
 		assert_int_equal(platform_choice(*bad, word, sizeof(word)), -EINVAL);
 }
 
+static void test_libvirt(void **state)
+{
+	static const char text[] = "#memory_backing_dir = \"/a\"\nmemory_backing_dirs = \"/b\"\n"
+		" memory_backing_dir=\"/c\nmemory_backing_dir = /d\nstdio = \"file\" # \"x\"";
+	struct tree *t = *state;
+	char value[8];
+
+	assert_int_equal(platform_libvirt_ram_dir(&t->fs, value, sizeof(value)), -ENOENT);
+	tree_text(t, "/etc/libvirt/qemu.conf", text);
+	assert_int_equal(platform_libvirt_ram_dir(&t->fs, value, sizeof(value)), 0);
+	assert_string_equal(value, "");
+	assert_true(platform_conf_string(text, "stdio", value, sizeof(value)));
+	assert_string_equal(value, "file");
+	assert_false(platform_conf_string(text, "stdio", value, 4));
+	tree_text(t, "/etc/libvirt/qemu.conf", "memory_backing_dir = \"/a\"\n\tmemory_backing_dir\t=\t\"/b/c\"\n");
+	assert_int_equal(platform_libvirt_ram_dir(&t->fs, value, sizeof(value)), 0);
+	assert_string_equal(value, "/b/c");
+}
+
 static void test_qemu(void **state)
 {
 	struct tree *t = *state;
@@ -285,7 +304,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_TREE(test_files), ON_TREE(test_long_file), ON_TREE(test_list),
 		ON_TREE(test_cpu), ON_TREE(test_vm_cr), ON_TREE(test_secure_boot),
-		ON_TREE(test_signatures), ON_TREE(test_modules), ON_TREE(test_memory), ON_TREE(test_qemu),
+		ON_TREE(test_signatures), ON_TREE(test_modules), ON_TREE(test_memory),
+		ON_TREE(test_libvirt), ON_TREE(test_qemu),
 		ON_TREE(test_vms),
 	};
 

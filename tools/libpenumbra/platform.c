@@ -124,6 +124,49 @@ int platform_choice(const char *line, char *word, size_t size)
 	return 0;
 }
 
+/* Behind the blanks at @p, or NULL if @c does not follow them. */
+static const char *behind(const char *p, char c)
+{
+	p += strspn(p, " \t");
+	return *p == c ? p + 1 : NULL;
+}
+
+bool platform_conf_string(const char *text, const char *key, char *value, size_t size)
+{
+	bool found = false;
+	const char *p;
+	size_t len;
+
+	for (; *text; text += *text == '\n') {
+		p = text + strspn(text, " \t");
+		text += strcspn(text, "\n");
+		if (strncmp(p, key, strlen(key)))
+			continue;
+		p = behind(p + strlen(key), '=');
+		p = p ? behind(p, '"') : NULL;
+		len = p ? strcspn(p, "\"\n") : 0;
+		if (!p || p[len] != '"')
+			continue;
+		found = len < size;
+		if (found)
+			snprintf(value, size, "%.*s", (int)len, p);
+	}
+	return found;
+}
+
+int platform_libvirt_ram_dir(const struct hostfs *fs, char *dir, size_t size)
+{
+	size_t len;
+	char *text = hostfs_read_all(fs, &len, "/etc/libvirt/qemu.conf");
+
+	if (!text)
+		return -errno;
+	if (!platform_conf_string(text, "memory_backing_dir", dir, size))
+		*dir = 0;
+	free(text);
+	return 0;
+}
+
 bool platform_find_program(const char *name, char *path, size_t size)
 {
 	const char *dirs = getenv("PATH"), *end;

@@ -32,6 +32,18 @@ int platform_ksm(const struct hostfs *fs, struct platform_ksm *ksm);
 /* The bracketed word of a line such as "always [madvise] never": 0, or -EINVAL. */
 int platform_choice(const char *line, char *word, size_t size);
 
+/*
+ * The string that a line KEY = "VALUE" of @text gives, comments left aside; the last such line
+ * counts. False: there is none, or it does not fit.
+ */
+bool platform_conf_string(const char *text, const char *key, char *value, size_t size);
+
+/*
+ * The folder in which libvirt makes files for guests' RAM, "" if it was not told any. -ENOENT:
+ * there is no libvirt; other -errno: its configuration cannot be read.
+ */
+int platform_libvirt_ram_dir(const struct hostfs *fs, char *dir, size_t size);
+
 /* The first executable @name in the folders of $PATH; false when there is none. */
 bool platform_find_program(const char *name, char *path, size_t size);
 

@@ -335,6 +335,49 @@ static void look_ram_files(const struct machine *m, struct finding *f)
 	ram_list_free(&list);
 }
 
+static bool is_below(const char *path, const char *folder)
+{
+	size_t len = strlen(folder);
+
+	return len && !strncmp(path, folder, len) && (path[len] == '/' || !path[len]);
+}
+
+static bool on_ram_mount(const struct hostfs *fs, const char *path)
+{
+	struct ram_list list = {};
+	bool found = false;
+
+	if (ram_list_read(fs, &list))
+		return false;
+	for (size_t i = 0; i < list.nr && !found; i++)
+		found = is_below(path, list.mount[i].path);
+	ram_list_free(&list);
+	return found;
+}
+
+/* Optional, too. libvirt makes its folder, for its QEMU's user, when its daemon starts. */
+static void look_libvirt(const struct machine *m, struct finding *f)
+{
+	struct stat st;
+	char dir[100];
+	int err = platform_libvirt_ram_dir(m->fs, dir, sizeof(dir));
+
+	if (err == -ENOENT) {
+		found(f, OK, "not there (optional)");
+	} else if (err) {
+		found(f, OK, "its qemu.conf cannot be read: %s", strerror(-err));
+		advise(f, "as root doctor sees where domains have their memory");
+	} else if (!on_ram_mount(m->fs, dir)) {
+		found(f, OK, "its domains' memory is not in RAM files");
+		advise(f, "memory_backing_dir = \"" RAM_MOUNT "\" in /etc/libvirt/qemu.conf, mount, restart libvirtd");
+	} else if (hostfs_stat(m->fs, &st, "%s/libvirt", dir) || !(st.st_mode & S_IXOTH)) {
+		found(f, WARN, "%s was mounted after libvirtd had started: domains cannot make files there", dir);
+		advise(f, "systemctl restart libvirtd");
+	} else {
+		found(f, OK, "domains with file-backed memory have it in %s", dir);
+	}
+}
+
 static const struct check checks[] = {
 	{ "cpu", look_cpu },
 	{ "svm", look_svm },
@@ -352,6 +395,7 @@ static const struct check checks[] = {
 	{ "ksm", look_ksm },
 	{ "thp", look_thp },
 	{ "ram-files", look_ram_files },
+	{ "libvirt", look_libvirt },
 };
 
 #define NR_CHECKS	(sizeof(checks) / sizeof(*checks))
