@@ -73,6 +73,11 @@ static inline struct mem_frame *mem_slot_frame(u64 slot)
 	return (struct mem_frame *)(unsigned long)(slot & ~MEM_SLOT_FLAGS);
 }
 
+static inline bool mem_slot_is_private(u64 slot)
+{
+	return mem_slot_frame(slot) && !(slot & MEM_SLOT_SHARED);
+}
+
 /* ----------------------------------------------------------------- chunks -- */
 
 /* The chunk with page @index: NULL if there is none yet; or made if need be, NULL: no memory. */
@@ -116,6 +121,44 @@ static inline u32 mem_pages_count(const struct mem_pages *set)
 	for (i = 0; i < ARRAY_SIZE(set->bits); i++)
 		nr += hweight64(set->bits[i]);
 	return nr;
+}
+
+/* The first page of the set from @i on, or MEM_HUGE_PAGES. */
+static inline u32 mem_pages_next(const struct mem_pages *set, u32 i)
+{
+	unsigned long word;
+
+	while (i < MEM_HUGE_PAGES) {
+		word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
+		if (word)
+			return i + __ffs(word);
+		i = ALIGN_DOWN(i, BITS_PER_LONG) + BITS_PER_LONG;
+	}
+	return MEM_HUGE_PAGES;
+}
+
+#define mem_pages_for_each(set, i) \
+	for ((i) = mem_pages_next(set, 0); (i) < MEM_HUGE_PAGES; (i) = mem_pages_next(set, (i) + 1))
+
+static inline struct mem_pages mem_pages_either(const struct mem_pages *a,
+						const struct mem_pages *b)
+{
+	struct mem_pages set;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
+		set.bits[i] = a->bits[i] | b->bits[i];
+	return set;
+}
+
+static inline struct mem_pages mem_pages_both(const struct mem_pages *a, const struct mem_pages *b)
+{
+	struct mem_pages set;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
+		set.bits[i] = a->bits[i] & b->bits[i];
+	return set;
 }
 
 /*

@@ -36,6 +36,7 @@ int mem_scan_init(struct mem_pool *pool)
 	scan->cpu_percent = MEM_SCAN_CPU_PERCENT;
 	scan->order = MEM_SCAN_SEQUENTIAL;
 	scan->dissolve_pages = 1;
+	scan->breath_pages = MEM_SCAN_BREATH_PAGES;
 	scan->interval_ns = ROUND_MIN_NS;
 	pool->scan = scan;
 	return 0;

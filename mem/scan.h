@@ -19,6 +19,7 @@ enum mem_scan_order {
 
 #define MEM_SCAN_PAGES_PER_SECOND	20000
 #define MEM_SCAN_CPU_PERCENT		20
+#define MEM_SCAN_BREATH_PAGES		32
 
 struct mem_scan_stat {
 	atomic64_t rounds;	/* ended */
@@ -49,6 +50,7 @@ struct mem_scan {
 	u32 cpu_percent;	/* 1 to 100, of one CPU */
 	u32 order;		/* enum mem_scan_order */
 	u32 dissolve_pages;	/* so many sharable pages are worth a 2 MiB frame; 0 = none are */
+	u32 breath_pages;	/* handled under one hold of a chunk's lock */
 	u32 pressure_percent;	/* how badly the host needs memory: the budget grows with it */
 	bool restart;		/* see mem_scan_restart() */
 

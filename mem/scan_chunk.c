@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The scanner's visit to one chunk, under its lock:
+ * The scanner's visit to one chunk:
  *
  *   look      hash the pages as they are, mapped and perhaps being written; zero ones apart
  *   classify  ask the index: seen before (calm), seen elsewhere (match), or new
@@ -8,6 +8,14 @@
  *   protect   all pages of use in one go: from here on their content stays
  *   merge     compare again, now for good, and give the frames up
  *   learn     what is calm is skipped until it is written; what changed is left alone for a while
+ *
+ * The lock is dropped and taken again after every few pages (mem_visit_breathe()), so that a guest
+ * that faults in the chunk waits for those and not for all. Everything may be different then:
+ *
+ *   the chunk    has other slots, another 2 MiB frame, or another group: the visit ends and is made
+ *                once more before the round does
+ *   a page       may have gone, changed, come to be shared or mapped: a page whose frame is used
+ *                has one, and what is merged was protected under the same hold of the lock
  *
  * A match is a shared frame that the index knows, or a hint: a page of this or another chunk. That
  * one is locked by trylock; if it is busy the chunk is visited again before the round ends. Pages
@@ -19,7 +27,7 @@
  *   3         known: its hash is in the index. Skipped as long as it is not WRITABLE. Of a shared
  *             page: that of its frame.
  */
-#include "mem/scan.h"
+#include "mem/visit.h"
 
 #define HEAT_MAX	2
 #define HEAT_KNOWN	3
@@ -33,66 +41,6 @@
 #define PROTECT_MIN	16
 #define GATHER_VISITS	6	/* so many visits for nothing, and a chunk is put together again */
 
-#define OTHER_FRAME	U64_MAX		/* mem_scan.other: a shared frame */
-
-struct visit {
-	struct mem_scan *scan;
-	struct mem_group *group;
-	struct mem_chunk *chunk;
-	u32 turn;			/* counts visits, for the pages' heat */
-	struct mem_pages looked;	/* hashed: scan->hash[] holds */
-	struct mem_pages zero;
-	struct mem_pages match;		/* scan->other[] holds */
-	struct mem_pages calm;		/* hash as at the last visit */
-	struct mem_pages known;		/* of them, protected */
-	struct mem_pages open;		/* a match that is still to be tried */
-	u32 skipped, postponed, gained;
-	bool busy;			/* something was locked */
-	bool pinned;			/* most of what was of use is pinned */
-};
-
-/* The first page of the set from @i on, or MEM_HUGE_PAGES. */
-static u32 next(const struct mem_pages *set, u32 i)
-{
-	unsigned long word;
-
-	while (i < MEM_HUGE_PAGES) {
-		word = set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG);
-		if (word)
-			return i + __ffs(word);
-		i = ALIGN_DOWN(i, BITS_PER_LONG) + BITS_PER_LONG;
-	}
-	return MEM_HUGE_PAGES;
-}
-
-#define for_each_page(set, i) \
-	for ((i) = next(set, 0); (i) < MEM_HUGE_PAGES; (i) = next(set, (i) + 1))
-
-static struct mem_pages either(const struct mem_pages *a, const struct mem_pages *b)
-{
-	struct mem_pages set;
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
-		set.bits[i] = a->bits[i] | b->bits[i];
-	return set;
-}
-
-static struct mem_pages both(const struct mem_pages *a, const struct mem_pages *b)
-{
-	struct mem_pages set;
-	u32 i;
-
-	for (i = 0; i < ARRAY_SIZE(set.bits); i++)
-		set.bits[i] = a->bits[i] & b->bits[i];
-	return set;
-}
-
-static u64 location(const struct mem_chunk *chunk, u32 i)
-{
-	return (u64)chunk->id << MEM_HUGE_ORDER | i;
-}
-
 static u32 heat_of(u64 slot)
 {
 	return (slot & MEM_SLOT_HEAT) >> MEM_SLOT_HEAT_SHIFT;
@@ -103,9 +51,75 @@ static void set_heat(struct mem_chunk *chunk, u32 i, u64 heat)
 	chunk->slots[i] = (chunk->slots[i] & ~MEM_SLOT_HEAT) | heat << MEM_SLOT_HEAT_SHIFT;
 }
 
-static bool is_private(u64 slot)
+/* ---------------------------------------------------------------- breathing -- */
+
+static bool is_same(const struct mem_visit *v)
 {
-	return mem_slot_frame(slot) && !(slot & MEM_SLOT_SHARED);
+	const struct mem_chunk *chunk = v->chunk;
+
+	return chunk->file->group == v->group && !chunk->file->never_share &&
+	       chunk->slots == v->slots && chunk->huge == v->huge;
+}
+
+bool mem_visit_breathe(struct mem_visit *v)
+{
+	if (v->lost || v->handled < v->scan->breath_pages)
+		return !v->lost;
+	v->handled = 0;
+	v->touched = true;
+	mutex_unlock(&v->chunk->lock);
+	cond_resched();
+	mutex_lock(&v->chunk->lock);
+	v->lost = !is_same(v);
+	return !v->lost;
+}
+
+/* ---------------------------------------------------------------- classify -- */
+
+void mem_visit_enter_frame(struct mem_group *group, struct mem_frame *frame, u64 hash)
+{
+	lockdep_assert_held(&group->lock);
+	frame->hash = hash;
+	if (!mem_index_add_frame(&group->index, frame))
+		frame->hash = 0;
+}
+
+static void classify_page(struct mem_visit *v, u32 i)
+{
+	struct mem_index *index = &v->group->index;
+	u64 hash = v->scan->hash[i], self = mem_visit_location(v->chunk, i);
+	bool shared = v->chunk->slots && v->chunk->slots[i] & MEM_SLOT_SHARED;
+	struct mem_index_hit hits[4];
+	u32 k, nr = mem_index_find(index, hash, hits, ARRAY_SIZE(hits));
+	bool match = false;
+
+	for (k = 0; k < nr; k++) {
+		if (!hits[k].frame && hits[k].location == self) {
+			mem_pages_add(&v->calm, i);
+		} else if (!match && (hits[k].frame || !shared)) {
+			v->scan->other[i] = hits[k].frame ? MEM_VISIT_OTHER_FRAME : hits[k].location;
+			match = true;
+		}
+	}
+	if (match)
+		mem_pages_add(&v->match, i);
+	else if (shared)
+		mem_visit_enter_frame(v->group, mem_slot_frame(v->chunk->slots[i]), hash);
+	else
+		mem_index_add_hint(index, hash, self);
+}
+
+/* What was hashed since the last time. */
+static void classify(struct mem_visit *v)
+{
+	u32 i;
+
+	spin_lock(&v->group->lock);
+	mem_pages_for_each(&v->fresh, i)
+		classify_page(v, i);
+	spin_unlock(&v->group->lock);
+	v->looked = mem_pages_either(&v->looked, &v->fresh);
+	memset(&v->fresh, 0, sizeof(v->fresh));
 }
 
 /* -------------------------------------------------------------------- look -- */
@@ -114,7 +128,7 @@ static bool is_private(u64 slot)
 static const u8 interval_mask[HEAT_MAX + 1] = { 0, 1, 7 };
 
 /* Is page @i, which has a frame, to be hashed this time? */
-static bool wanted(struct visit *v, u32 i, u64 slot)
+static bool wanted(struct mem_visit *v, u32 i, u64 slot)
 {
 	u32 heat = heat_of(slot);
 
@@ -133,52 +147,63 @@ static bool wanted(struct visit *v, u32 i, u64 slot)
 	return true;
 }
 
-static void look_at(struct visit *v, u32 i)
+/* False: the visit is over. */
+static bool look_at(struct mem_visit *v, u32 i)
 {
 	const void *data = mem_chunk_data(v->chunk, i);
 
 	if (mem_page_is_zero(data)) {
 		mem_pages_add(&v->zero, i);
-		return;
+	} else {
+		v->scan->hash[i] = mem_hash_page(&v->group->key, data);
+		mem_pages_add(&v->fresh, i);
 	}
-	v->scan->hash[i] = mem_hash_page(&v->group->key, data);
-	mem_pages_add(&v->looked, i);
+	if (++v->handled < v->scan->breath_pages)
+		return true;
+	classify(v);
+	return mem_visit_breathe(v);
 }
 
-/* Most of what is visited is known: four instructions a page. */
-static void look_slots(struct visit *v)
+/* Most of what is visited is known: five instructions a page. */
+static void look_slots(struct mem_visit *v)
 {
-	const u64 *slots = v->chunk->slots;
 	u64 mask = v->scan->full ? 0 : MEM_SLOT_HEAT | MEM_SLOT_WRITABLE;
-	u32 i, others = 0;
+	u32 i, known = 0;
 
 	for (i = 0; i < MEM_HUGE_PAGES; i++) {
-		if ((slots[i] & mask) == MEM_SLOT_HEAT || !mem_slot_frame(slots[i]))
-			continue;
-		others++;
-		if (wanted(v, i, slots[i]))
-			look_at(v, i);
+		u64 slot = v->slots[i];
+
+		if ((slot & mask) == MEM_SLOT_HEAT)
+			known++;
+		else if (mem_slot_frame(slot) && wanted(v, i, slot) && !look_at(v, i))
+			break;
 	}
-	v->skipped = v->chunk->present - others;
+	v->skipped = known;
+}
+
+static void look_huge(struct mem_visit *v)
+{
+	u32 i;
+
+	if (v->chunk->huge_known && !v->chunk->huge_writable && !v->scan->full)
+		v->skipped = MEM_HUGE_PAGES;
+	else
+		for (i = 0; i < MEM_HUGE_PAGES && look_at(v, i); i++)
+			;
 }
 
 /* Returns how many pages there are. */
-static u32 look(struct visit *v)
+static u32 look(struct mem_visit *v)
 {
-	struct mem_chunk *chunk = v->chunk;
-	u32 i;
+	u32 pages = v->chunk->present;
 
-	if (chunk->slots)
+	if (v->slots)
 		look_slots(v);
-	if (!chunk->huge)
-		return chunk->present;
-	if (chunk->huge_known && !chunk->huge_writable && !v->scan->full) {
-		v->skipped = MEM_HUGE_PAGES;
-		return MEM_HUGE_PAGES;
-	}
-	for (i = 0; i < MEM_HUGE_PAGES; i++)
-		look_at(v, i);
-	return MEM_HUGE_PAGES;
+	else if (v->huge)
+		look_huge(v);
+	if (!v->lost)
+		classify(v);
+	return pages;
 }
 
 /* A hint is worth keeping if its page is known: another's comes back when it is looked at. */
@@ -188,7 +213,7 @@ static bool is_known(const struct mem_chunk *chunk, u32 i)
 
 	if (chunk->huge)
 		return chunk->huge_known && !chunk->huge_writable;
-	return is_private(slot) && !(slot & MEM_SLOT_WRITABLE) && heat_of(slot) == HEAT_KNOWN;
+	return mem_slot_is_private(slot) && !(slot & MEM_SLOT_WRITABLE) && heat_of(slot) == HEAT_KNOWN;
 }
 
 bool mem_scan_keep(struct mem_group *group, u64 where)
@@ -204,324 +229,38 @@ bool mem_scan_keep(struct mem_group *group, u64 where)
 	return keep;
 }
 
-/* ---------------------------------------------------------------- classify -- */
+/* ----------------------------------------------------------------- protect -- */
 
-/* The frame, which a slot of a locked chunk names, is found by this hash from now on. */
-static void enter_frame(struct mem_group *group, struct mem_frame *frame, u64 hash)
+/* The lock may have been dropped. */
+static bool dissolve(struct mem_visit *v)
 {
-	lockdep_assert_held(&group->lock);
-	frame->hash = hash;
-	if (!mem_index_add_frame(&group->index, frame))
-		frame->hash = 0;
-}
+	int err = mem_chunk_dissolve(v->chunk);
 
-static void classify_page(struct visit *v, u32 i)
-{
-	struct mem_index *index = &v->group->index;
-	u64 hash = v->scan->hash[i], self = location(v->chunk, i);
-	bool shared = v->chunk->slots && v->chunk->slots[i] & MEM_SLOT_SHARED;
-	struct mem_index_hit hits[4];
-	u32 k, nr = mem_index_find(index, hash, hits, ARRAY_SIZE(hits));
-	bool match = false;
-
-	for (k = 0; k < nr; k++) {
-		if (!hits[k].frame && hits[k].location == self) {
-			mem_pages_add(&v->calm, i);
-		} else if (!match && (hits[k].frame || !shared)) {
-			v->scan->other[i] = hits[k].frame ? OTHER_FRAME : hits[k].location;
-			match = true;
-		}
+	v->pinned = err == -EBUSY;
+	if (!err) {
+		v->huge = NULL;
+		v->slots = v->chunk->slots;
 	}
-	if (match)
-		mem_pages_add(&v->match, i);
-	else if (shared)
-		enter_frame(v->group, mem_slot_frame(v->chunk->slots[i]), hash);
-	else
-		mem_index_add_hint(index, hash, self);
-}
-
-static void classify(struct visit *v)
-{
-	u32 i, nr = 0;
-
-	spin_lock(&v->group->lock);
-	for_each_page(&v->looked, i) {
-		classify_page(v, i);
-		if (++nr % 32)
-			continue;
-		spin_unlock(&v->group->lock);
-		spin_lock(&v->group->lock);
-	}
-	spin_unlock(&v->group->lock);
-}
-
-/* ------------------------------------------------------------- other chunks -- */
-
-static void forget_hint(struct visit *v, u64 hash, u64 where)
-{
-	spin_lock(&v->group->lock);
-	mem_index_del_hint(&v->group->index, hash, where);
-	spin_unlock(&v->group->lock);
-}
-
-/*
- * Locked, or NULL: it is gone, or *busy. May be our own. A file that no longer shares is as good as
- * gone: it was empty when it was told so, but hints may lead to what it has got since.
- */
-static struct mem_chunk *other_get(struct visit *v, u32 id, bool *busy)
-{
-	struct mem_chunk *other;
-
-	*busy = false;
-	if (id == v->chunk->id)
-		return v->chunk;
-	other = mem_group_trylock_chunk(v->group, id, busy);
-	if (!other || !READ_ONCE(other->file->never_share))
-		return other;
-	mem_group_unlock_chunk(v->group, other);
-	return NULL;
-}
-
-static void other_put(struct visit *v, struct mem_chunk *other)
-{
-	if (other != v->chunk)
-		mem_group_unlock_chunk(v->group, other);
-}
-
-/* The pages of @from with hints into the same chunk as page @i's move to @to. */
-static u32 take_same(struct visit *v, struct mem_pages *from, u32 i, struct mem_pages *to)
-{
-	u32 id = v->scan->other[i] >> MEM_HUGE_ORDER;
-
-	memset(to, 0, sizeof(*to));
-	for (; i < MEM_HUGE_PAGES; i = next(from, i + 1)) {
-		if (v->scan->other[i] >> MEM_HUGE_ORDER != id)
-			continue;
-		mem_pages_del(from, i);
-		mem_pages_add(to, i);
-	}
-	return id;
-}
-
-/* Those of @set whose match is a hint. */
-static struct mem_pages hinted(struct visit *v, const struct mem_pages *set)
-{
-	struct mem_pages some = *set;
-	u32 i;
-
-	for_each_page(set, i)
-		if (v->scan->other[i] == OTHER_FRAME)
-			mem_pages_del(&some, i);
-	return some;
-}
-
-/* ---------------------------------------------------------------- validate -- */
-
-static const void *page_data(const struct mem_chunk *chunk, u32 i)
-{
-	if (chunk->huge || (chunk->slots && mem_slot_frame(chunk->slots[i])))
-		return mem_chunk_data(chunk, i);
-	return NULL;
-}
-
-/* Does it look as if page @i were equal to the one its hint names? */
-static bool plausible(struct visit *v, u32 i, const struct mem_chunk *other)
-{
-	u64 hash = v->scan->hash[i];
-	const void *data = page_data(other, v->scan->other[i] % MEM_HUGE_PAGES);
-
-	if (data && mem_pages_equal(mem_chunk_data(v->chunk, i), data))
-		return true;
-	/* The hint is stale, unless it only looks like one for this hash. */
-	if (!data || (mem_hash_page(&v->group->key, data) ^ hash) & (BIT_ULL(28) - 1))
-		forget_hint(v, hash, v->scan->other[i]);
-	return false;
-}
-
-static void validate(struct visit *v)
-{
-	struct mem_pages left = hinted(v, &v->match), same;
-	struct mem_chunk *other;
-	bool busy;
-	u32 i, id;
-
-	while ((i = next(&left, 0)) < MEM_HUGE_PAGES) {
-		id = take_same(v, &left, i, &same);
-		other = other_get(v, id, &busy);
-		for_each_page(&same, i) {
-			if (other && plausible(v, i, other))
-				continue;
-			mem_pages_del(&v->match, i);
-			if (busy)
-				mem_pages_add(&v->open, i);
-			else if (!other)
-				forget_hint(v, v->scan->hash[i], v->scan->other[i]);
-		}
-		if (other)
-			other_put(v, other);
-		v->busy |= busy;
-	}
-}
-
-/* ------------------------------------------------------------------- merge -- */
-
-/* Page @i, protected, becomes the frame, which is equal to it; the reference is the caller's. */
-static void give_up(struct visit *v, u32 i, struct mem_frame *frame)
-{
-	mem_chunk_replace(v->chunk, i, frame);
-	v->gained++;
-	atomic64_inc(&v->scan->stat.merged);
-}
-
-static bool equals(struct visit *v, u32 i, struct mem_frame *frame)
-{
-	return mem_slot_frame(v->chunk->slots[i]) != frame &&
-	       mem_pages_equal(mem_chunk_data(v->chunk, i), v->scan->pool->host->data(frame));
-}
-
-/* With the shared frame that the index knows, if there is one. True: it has it (by now). */
-static bool merge_indexed(struct visit *v, u32 i)
-{
-	struct mem_index_hit hit = { NULL, 0 };
-	bool found, same;
-
-	spin_lock(&v->group->lock);
-	found = mem_index_find(&v->group->index, v->scan->hash[i], &hit, 1) && hit.frame &&
-		mem_frame_tryget(hit.frame);
-	spin_unlock(&v->group->lock);
-	if (!found)
-		return false;
-	if (equals(v, i, hit.frame)) {
-		give_up(v, i, hit.frame);
-		return true;
-	}
-	same = mem_slot_frame(v->chunk->slots[i]) == hit.frame;
-	mem_frame_put(v->scan->pool, hit.frame);
-	return same;
-}
-
-/* With page @j of a locked chunk, which is shared or protected. */
-static void merge_hinted(struct visit *v, u32 i, struct mem_chunk *other, u32 j)
-{
-	struct mem_frame *frame = mem_slot_frame(other->slots[j]);
-
-	if (!equals(v, i, frame))
-		return;
-	if (!(other->slots[j] & MEM_SLOT_SHARED))
-		mem_chunk_share(other, j);
-	spin_lock(&v->group->lock);
-	mem_index_del_hint(&v->group->index, v->scan->hash[i], v->scan->other[i]);
-	if (!frame->hash)
-		enter_frame(v->group, frame, v->scan->hash[i]);
-	spin_unlock(&v->group->lock);
-	if (mem_frame_tryget(frame))
-		give_up(v, i, frame);
-}
-
-/* The other chunk has slots, or false. One with a ring cannot be dissolved while ours is locked. */
-static bool other_slotted(struct visit *v, struct mem_chunk *other, const struct mem_pages *same)
-{
-	u32 least = READ_ONCE(v->scan->dissolve_pages);
-
-	if (!other->huge)
-		return other->slots;
-	if (!least || mem_pages_count(same) < least)
-		return false;
-	if (atomic_long_read(&other->huge->refs) > 1) {
-		mem_scan_later(v->scan, v->group, other->id, true);
-		v->busy = true;
-		v->open = either(&v->open, same);
-		return false;
-	}
-	if (mem_chunk_dissolve(other))
+	v->lost = !is_same(v);
+	if (err || v->lost || !v->slots)
 		return false;
 	atomic64_inc(&v->scan->stat.dissolved);
-	return other->slots;
+	return true;
 }
-
-/*
- * The pages of @same with those that their hints name, all in chunk @other, locked. Where that page
- * is pinned there is nothing more to try: it will look for ours when it no longer is.
- */
-static void merge_chunk(struct visit *v, struct mem_chunk *other, const struct mem_pages *same)
-{
-	struct mem_pages theirs = { { 0 } };
-	u32 i, j;
-
-	for_each_page(same, i)
-		mem_pages_add(&theirs, v->scan->other[i] % MEM_HUGE_PAGES);
-	if (!other_slotted(v, other, same))
-		return;
-	for_each_page(&theirs, j)
-		if (!is_private(other->slots[j]))
-			mem_pages_del(&theirs, j);
-	mem_chunk_protect(other, &theirs);
-	for_each_page(same, i) {
-		j = v->scan->other[i] % MEM_HUGE_PAGES;
-		/* The first such pair may have made the frame for this one. */
-		if (merge_indexed(v, i))
-			continue;
-		if (mem_pages_has(&theirs, j) || other->slots[j] & MEM_SLOT_SHARED)
-			merge_hinted(v, i, other, j);
-	}
-}
-
-static void merge_zero(struct visit *v, const struct mem_pages *set)
-{
-	u32 i;
-
-	for_each_page(set, i) {
-		if (!mem_page_is_zero(mem_chunk_data(v->chunk, i)))
-			continue;
-		mem_chunk_set_zero(v->chunk, i);
-		v->gained++;
-		atomic64_inc(&v->scan->stat.zero);
-	}
-}
-
-/* All of @set is protected. */
-static void merge_matches(struct visit *v, const struct mem_pages *set)
-{
-	struct mem_pages left = *set, same;
-	struct mem_chunk *other;
-	bool busy;
-	u32 i, id;
-
-	for_each_page(set, i)
-		if (merge_indexed(v, i) || v->scan->other[i] == OTHER_FRAME)
-			mem_pages_del(&left, i);
-	while ((i = next(&left, 0)) < MEM_HUGE_PAGES) {
-		id = take_same(v, &left, i, &same);
-		other = other_get(v, id, &busy);
-		v->busy |= busy;
-		if (busy)
-			v->open = either(&v->open, &same);
-		if (!other)
-			continue;
-		merge_chunk(v, other, &same);
-		other_put(v, other);
-	}
-}
-
-/* ----------------------------------------------------------------- protect -- */
 
 /*
  * A huge chunk: slotted if what was found is worth it, and otherwise known as a whole if nothing
  * of it had changed. True: it is slotted, go on.
  */
-static bool settle_huge(struct visit *v)
+static bool settle_huge(struct mem_visit *v)
 {
 	struct mem_chunk *chunk = v->chunk;
-	struct mem_pages of_use = either(&v->zero, &v->match), all = either(&v->zero, &v->looked);
+	struct mem_pages of_use = mem_pages_either(&v->zero, &v->match);
+	struct mem_pages all = mem_pages_either(&v->zero, &v->looked);
 	u32 least = READ_ONCE(v->scan->dissolve_pages), nr = mem_pages_count(&of_use);
 
-	if (nr && least && nr >= least) {
-		v->pinned = mem_chunk_dissolve(chunk) == -EBUSY;
-		if (v->pinned || !chunk->slots)
-			return false;
-		atomic64_inc(&v->scan->stat.dissolved);
-		return true;
-	}
+	if (nr && least && nr >= least)
+		return dissolve(v);
 	if (mem_pages_count(&v->calm) + mem_pages_count(&v->zero) < MEM_HUGE_PAGES)
 		return false;
 	mem_chunk_protect(chunk, &all);
@@ -532,42 +271,61 @@ static bool settle_huge(struct visit *v)
 }
 
 /* The calm pages that are marked WRITABLE, or are not: those are known already. */
-static struct mem_pages calm_pages(struct visit *v, u64 writable)
+static struct mem_pages calm_pages(struct mem_visit *v, u64 writable)
 {
 	struct mem_pages set = v->calm;
 	u32 i;
 
-	for_each_page(&v->calm, i)
+	mem_pages_for_each(&v->calm, i)
 		if ((v->chunk->slots[i] & MEM_SLOT_WRITABLE) != writable)
 			mem_pages_del(&set, i);
 	return set;
 }
 
+/*
+ * The calm pages that are protected are known from here on: at once, as they are what was hashed
+ * only while they are not WRITABLE.
+ */
+static void settle_calm(struct mem_visit *v)
+{
+	u32 i;
+
+	v->known = calm_pages(v, 0);
+	mem_pages_for_each(&v->known, i) {
+		if (!mem_slot_is_private(v->slots[i]) || !v->chunk->visited)
+			continue;
+		if (heat_of(v->slots[i]) != HEAT_KNOWN)
+			atomic64_inc(&v->scan->stat.protected);
+		set_heat(v->chunk, i, HEAT_KNOWN);
+	}
+}
+
 /* What was found is made use of. */
-static void settle(struct visit *v)
+static void settle(struct mem_visit *v)
 {
 	struct mem_pages set, calm;
 
-	if (v->chunk->huge && !settle_huge(v))
+	if (v->huge && !settle_huge(v))
 		return;
-	if (!v->chunk->slots)
+	if (!v->slots)
 		return;
-	set = either(&v->zero, &v->match);
+	set = mem_pages_either(&v->zero, &v->match);
 	calm = calm_pages(v, MEM_SLOT_WRITABLE);
 	if (mem_pages_count(&calm) >= PROTECT_MIN)
-		set = either(&set, &calm);
+		set = mem_pages_either(&set, &calm);
 	v->pinned = mem_chunk_protect(v->chunk, &set) > mem_pages_count(&set);
-	v->zero = both(&v->zero, &set);
-	v->match = both(&v->match, &set);
-	v->known = calm_pages(v, 0);
-	merge_zero(v, &v->zero);
-	merge_matches(v, &v->match);
+	v->touched = false;
+	v->zero = mem_pages_both(&v->zero, &set);
+	v->match = mem_pages_both(&v->match, &set);
+	settle_calm(v);
+	mem_visit_merge_zero(v);
+	mem_visit_merge(v);
 }
 
 /* ------------------------------------------------------------------- learn -- */
 
 /* A private page that was hashed. */
-static void learn_page(struct visit *v, u32 i)
+static void learn_page(struct mem_visit *v, u32 i)
 {
 	struct mem_chunk *chunk = v->chunk;
 	u32 heat = heat_of(chunk->slots[i]);
@@ -575,9 +333,7 @@ static void learn_page(struct visit *v, u32 i)
 	if (mem_pages_has(&v->open, i) || !chunk->visited) {
 		heat = 0;
 	} else if (mem_pages_has(&v->known, i)) {
-		if (heat != HEAT_KNOWN)
-			atomic64_inc(&v->scan->stat.protected);
-		heat = HEAT_KNOWN;
+		return;
 	} else if (mem_pages_has(&v->calm, i)) {
 		heat = HEAT_MAX;	/* pinned, or too few of them */
 	} else {
@@ -586,22 +342,37 @@ static void learn_page(struct visit *v, u32 i)
 	set_heat(chunk, i, heat);
 }
 
-/* @matched: what was not entered when it was looked up. */
-static void learn(struct visit *v, const struct mem_pages *matched)
+/* Where what was of use is to be found, if it is still there. */
+static void enter_hints(struct mem_visit *v, const struct mem_pages *matched)
+{
+	struct mem_chunk *chunk = v->chunk;
+	u32 i;
+
+	spin_lock(&v->group->lock);
+	mem_pages_for_each(matched, i) {
+		if (!chunk->huge && !(chunk->slots && mem_slot_is_private(chunk->slots[i])))
+			continue;
+		mem_index_add_hint(&v->group->index, v->scan->hash[i], mem_visit_location(chunk, i));
+		if (++v->handled < v->scan->breath_pages)
+			continue;
+		spin_unlock(&v->group->lock);
+		if (!mem_visit_breathe(v))
+			return;
+		spin_lock(&v->group->lock);
+	}
+	spin_unlock(&v->group->lock);
+}
+
+/* @matched: what had a match when it was looked up. */
+static void learn(struct mem_visit *v, const struct mem_pages *matched)
 {
 	struct mem_chunk *chunk = v->chunk;
 	u32 i, looked = mem_pages_count(&v->looked), changed = looked - mem_pages_count(&v->calm);
 	u32 heat_max = v->pinned ? CHUNK_HEAT_PINNED :
 		       changed || v->postponed ? CHUNK_HEAT_UNSETTLED : CHUNK_HEAT_MAX;
 
-	spin_lock(&v->group->lock);
-	for_each_page(matched, i)
-		if (chunk->huge || (chunk->slots && is_private(chunk->slots[i])))
-			mem_index_add_hint(&v->group->index, v->scan->hash[i],
-					   location(chunk, i));
-	spin_unlock(&v->group->lock);
-	for_each_page(&v->looked, i)
-		if (chunk->slots && is_private(chunk->slots[i]))
+	mem_pages_for_each(&v->looked, i)
+		if (chunk->slots && mem_slot_is_private(chunk->slots[i]))
 			learn_page(v, i);
 	if (looked && chunk->visited)
 		WRITE_ONCE(chunk->volatility, changed * 3 / looked);
@@ -615,7 +386,7 @@ static void learn(struct visit *v, const struct mem_pages *matched)
 }
 
 /* Back into a 2 MiB frame, when there was nothing to share in it for a while. */
-static void gather(struct visit *v)
+static void gather(struct mem_visit *v)
 {
 	struct mem_chunk *chunk = v->chunk;
 
@@ -627,19 +398,34 @@ static void gather(struct visit *v)
 		atomic64_inc(&v->scan->stat.gathered);
 }
 
-/* Those with the lock held. Returns how many pages there were. */
-static u32 visit(struct visit *v)
+/* What there is to do with what was found; as long as it is the same chunk. */
+static void go_on(struct mem_visit *v)
 {
-	u32 pages = look(v);
-	struct mem_pages matched;
+	struct mem_pages matched = v->match;
 
-	classify(v);
-	matched = v->match;
-	validate(v);
-	settle(v);
+	mem_visit_validate(v);
+	if (!v->lost)
+		settle(v);
+	if (!v->lost)
+		enter_hints(v, &matched);
+	if (v->lost)
+		return;
 	learn(v, &matched);
 	if (!v->busy)
 		gather(v);
+}
+
+/* Those with the lock held. Returns how many pages there were. */
+static u32 visit(struct mem_visit *v)
+{
+	u32 pages = look(v);
+
+	if (!v->lost)
+		go_on(v);
+	if (v->lost) {
+		WRITE_ONCE(v->chunk->heat, 0);
+		v->busy = true;
+	}
 	return pages;
 }
 
@@ -656,16 +442,18 @@ static void account(struct mem_scan *scan, u32 looked, u32 gained)
 
 u32 mem_scan_visit(struct mem_scan *scan, struct mem_group *group, struct mem_chunk *chunk)
 {
-	struct visit v = { .scan = scan, .group = group, .chunk = chunk };
+	struct mem_visit v = { .scan = scan, .group = group, .chunk = chunk };
 	u32 pages = 0, looked;
 
 	mutex_lock(&chunk->lock);
 	if (chunk->file->group == group && !chunk->file->never_share) {
+		v.slots = chunk->slots;
+		v.huge = chunk->huge;
 		v.turn = chunk->turn++;
 		WRITE_ONCE(chunk->written, false);
 		pages = visit(&v);
 	}
-	if (v.busy)
+	if (v.busy && chunk->file->group == group)
 		mem_scan_later(scan, group, chunk->id, false);
 	mutex_unlock(&chunk->lock);
 	looked = mem_pages_count(&v.looked);

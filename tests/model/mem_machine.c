@@ -392,6 +392,7 @@ static bool op_file_get(struct mem_file *file)
 	if (f->going)
 		return false;
 	f->refs++;
+	now->file_held = f - now->file;
 	return true;
 }
 

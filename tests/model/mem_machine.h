@@ -109,6 +109,7 @@ struct mm {
 	bool in_others;
 	bool emptying;		/* pages that are pinned may be zeroed under their users */
 	bool quiet;		/* nobody else runs */
+	int file_held;		/* last by host->file_get() */
 	u64 rng, clock;
 
 	/* evidence */

@@ -42,6 +42,8 @@ static u64 range_start(const struct mm_op *op, u16 x)
 	return (op->nr & 7) == 2 || (op->nr & 7) == 3 ? i & ~511ull : i;
 }
 
+static bool is_scan(const struct mm_op *op);
+
 /* Contents of which there are few. */
 static u64 few(u16 x)
 {
@@ -358,6 +360,31 @@ static void do_memory(struct mm *m, const struct mm_op *op)
 			     m->pool.reserve.nr);
 }
 
+static struct mm *scanned;	/* cond_resched() does not say whose it is */
+
+/*
+ * The scanner holds no lock for a moment, amid its visit to a chunk: others do whole operations, one
+ * in two with the file that it is at.
+ */
+static void while_it_breathes(void)
+{
+	struct mm *m = scanned;
+	struct mm_op op;
+	u64 rng;
+
+	if (m->quiet || mm_random(m, 100) >= m->config.others_pct / 2)
+		return;
+	rng = m->rng;
+	do
+		mm_op_random(&op, &rng);
+	while (is_scan(&op));
+	if (op.seed & 1)
+		op.a = m->file_held;
+	kapi_set_resched(NULL, NULL);
+	mm_op_do(m, &op);
+	kapi_set_resched(NULL, while_it_breathes);
+}
+
 static void do_scan(struct mm *m, const struct mm_op *op)
 {
 	struct mem_scan *scan = m->pool.scan;
@@ -365,7 +392,10 @@ static void do_scan(struct mm *m, const struct mm_op *op)
 	WRITE_ONCE(scan->dissolve_pages, op->y % 4 ? 1 : op->y % 9);
 	WRITE_ONCE(scan->pages_per_second, op->b % 4 ? 0 : 1000 * op->b);
 	WRITE_ONCE(scan->pressure_percent, op->flags & 8 ? 0 : op->nr % 101);
+	scanned = m;
+	kapi_set_resched(NULL, while_it_breathes);
 	mm_scan(m, 1 + op->x % 24, op->a % 3, !(op->flags & 7));
+	kapi_set_resched(NULL, NULL);
 }
 
 static const struct {
@@ -404,6 +434,11 @@ static const struct {
 	{ "memory", do_memory, 2 },
 	{ "scan", do_scan, 10 },
 };
+
+static bool is_scan(const struct mm_op *op)
+{
+	return kinds[op->kind % ARRAY_SIZE(kinds)].run == do_scan;
+}
 
 const char *mm_op_name(const struct mm_op *op)
 {

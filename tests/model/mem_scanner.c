@@ -12,6 +12,7 @@ int mm_scan_init(struct mm *m)
 		m->pool.scan->run = true;
 		m->pool.scan->pages_per_second = 0;
 		m->pool.scan->cpu_percent = 100;
+		m->pool.scan->breath_pages = 3;
 	}
 	return r;
 }

@@ -571,6 +571,7 @@ static void *scanner(void *arg)
 	WRITE_ONCE(scan->run, true);
 	WRITE_ONCE(scan->pages_per_second, 0);
 	WRITE_ONCE(scan->cpu_percent, 100);
+	scan->breath_pages = 5;	/* the more often others come in between */
 	while (!READ_ONCE(stop)) {
 		scan->next_ns = scan->round_start_ns = 0;
 		mem_scan_step(&pool);
