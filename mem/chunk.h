@@ -78,6 +78,12 @@ static inline bool mem_slot_is_private(u64 slot)
 	return mem_slot_frame(slot) && !(slot & MEM_SLOT_SHARED);
 }
 
+/* As far as can be told without a lock: an empty file may go to another group at any time. */
+static inline bool mem_file_may_share(const struct mem_file *a, const struct mem_file *b)
+{
+	return READ_ONCE(a->group) == READ_ONCE(b->group) && !a->never_share && !b->never_share;
+}
+
 /* ----------------------------------------------------------------- chunks -- */
 
 /* The chunk with page @index: NULL if there is none yet; or made if need be, NULL: no memory. */

@@ -263,7 +263,7 @@ u64 mem_file_clone(struct mem_file *src, u64 src_first, struct mem_file *dst, u6
 {
 	u64 done = 0;
 
-	*err = src->never_share || dst->never_share ? -EXDEV : 0;
+	*err = mem_file_may_share(src, dst) ? 0 : -EXDEV;
 	while (done < nr && !*err) {
 		u64 from = src_first + done, to = dst_first + done;
 		struct piece p = {

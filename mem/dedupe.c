@@ -170,7 +170,7 @@ static int dedupe_piece(struct pair *p)
 int mem_file_dedupe(struct mem_file *src, u64 src_first, struct mem_file *dst, u64 dst_first,
 		    u64 nr)
 {
-	int err = src->never_share || dst->never_share ? -EXDEV : 0;
+	int err = mem_file_may_share(src, dst) ? 0 : -EXDEV;
 	u64 done = 0;
 
 	while (done < nr && !err) {

@@ -217,7 +217,8 @@ u64 mem_file_proportional(struct mem_file *file);
 
 /*
  * Makes dst's pages the same frames as src's, as FICLONERANGE: what dst had is given up.
- * Both files are in the same group; the ranges lie inside the files and do not overlap in one file.
+ * The ranges lie inside the files and do not overlap in one file. -EXDEV: the files are in different
+ * groups, or one is never to share.
  * Frames that somebody holds pinned are copied instead; into a 2 MiB frame of dst's alone that is pinned, in
  * place: whoever holds it sees, and may go on writing, what the file has. Returns pages done (less than nr: then *err says why).
  */
@@ -225,7 +226,7 @@ u64 mem_file_clone(struct mem_file *src, u64 src_first, struct mem_file *dst, u6
 		   u64 nr, int *err);
 
 /* Shares the pages if their contents agree, as FIDEDUPERANGE. 0, -EBADE: they differ (nothing was
- * changed from the first difference on), -EBUSY (pinned), -ENOMEM. */
+ * changed from the first difference on), -EXDEV (as above), -EBUSY (pinned), -ENOMEM. */
 int mem_file_dedupe(struct mem_file *src, u64 src_first, struct mem_file *dst, u64 dst_first,
 		    u64 nr);
 

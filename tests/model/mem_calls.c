@@ -468,6 +468,11 @@ static void model_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_f
 		mm_not_hole(m, dst, dst_first, nr);
 }
 
+bool mm_may_share(const struct mm_file *a, const struct mm_file *b)
+{
+	return a->group == b->group && !a->file.never_share && !b->file.never_share;
+}
+
 void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr)
 {
 	int err = 0;
@@ -479,8 +484,12 @@ void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 
 	done = mem_file_clone(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr,
 			      &err);
 	m->emptying = false;
-	if (done > nr || (done < nr) != (err != 0) || (err && !mm_is_refusal(m, err)))
+	if (!mm_may_share(&m->file[src], &m->file[dst])) {
+		if (done || err != -EXDEV)
+			mm_violation(m, "a clone between groups", dst, dst_first);
+	} else if (done > nr || (done < nr) != (err != 0) || (err && !mm_is_refusal(m, err))) {
 		mm_violation(m, "a clone fails, or does not", dst, dst_first + done);
+	}
 	model_clone(m, src, src_first, dst, dst_first, min_t(u64, done, nr));
 	mm_file_put(m, dst);
 	op_end(m, src);
@@ -492,6 +501,20 @@ static bool is_equal(struct mm *m, int src, u64 from, int dst, u64 to)
 
 	return (!s->full[from] && !d->full[to]) ||
 	       !memcmp(word(s, from, 0), word(d, to, 0), PAGE_SIZE);
+}
+
+/* Nothing was lost, whoever wrote meanwhile. */
+static void check_range(struct mm *m, int file, u64 first, u64 nr)
+{
+	void *data;
+	u64 i;
+	int r;
+
+	for (i = first; i < first + nr; i++) {
+		data = look(m, file, i, &r);
+		if (r || !is_as_model(&m->file[file], i, data))
+			mm_violation(m, "deduplication changes a page", file, i);
+	}
 }
 
 /* Nobody wrote: pages that are not zero have the same frames now. */
@@ -520,6 +543,11 @@ void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64
 	for (i = 0; i < MM_PINS; i++)
 		pins |= m->pin[i].live;
 	r = mem_file_dedupe(&m->file[src].file, src_first, &m->file[dst].file, dst_first, nr);
+	if (!mm_may_share(&m->file[src], &m->file[dst])) {
+		if (r != -EXDEV)
+			mm_violation(m, "deduplication between groups", dst, dst_first);
+		goto end;
+	}
 	for (i = 0; i < nr && equal; i++)
 		equal = is_equal(m, src, src_first + i, dst, dst_first + i);
 	if (r && r != -EBADE && !(r == -EBUSY && pins) && !mm_is_refusal(m, r))
@@ -529,6 +557,9 @@ void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64
 			     dst_first + i);
 	for (i = 0; i < nr && !r && !m->nr_raced; i++)
 		check_shared(m, src, src_first + i, dst, dst_first + i);
+	check_range(m, src, src_first, nr);
+	check_range(m, dst, dst_first, nr);
+end:
 	mm_file_put(m, dst);
 	op_end(m, src);
 }

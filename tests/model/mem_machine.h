@@ -169,6 +169,8 @@ void mm_resize(struct mm *m, int file, u64 pages);
 void mm_clone(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
 void mm_set_group(struct mm *m, int file, int group);
 void mm_dedupe(struct mm *m, int src, u64 src_first, int dst, u64 dst_first, u64 nr);
+/* Else clones and deduplication have to be refused. */
+bool mm_may_share(const struct mm_file *a, const struct mm_file *b);
 
 /* The scanner: some steps; or all it can do, and that then nearly nothing is left. */
 int mm_scan_init(struct mm *m);

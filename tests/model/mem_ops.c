@@ -181,12 +181,12 @@ static void do_resize(struct mm *m, const struct mm_op *op)
 		mm_resize(m, op->a % MM_FILES, min_t(u64, pages, MM_PAGES));
 }
 
-/* Two ranges that a clone may have; false: there are none. */
+/* Two ranges for a clone, now and then of files that must not share; false: there are none. */
 static bool two_ranges(struct mm *m, const struct mm_op *op, u64 *src, u64 *dst, u64 *nr)
 {
 	struct mm_file *a = mm_file(m, op->a % MM_FILES), *b = mm_file(m, op->b % MM_FILES);
 
-	if (!a || !b || a->group != b->group || a->file.never_share || b->file.never_share)
+	if (!a || !b || (!mm_may_share(a, b) && op->seed % 8))
 		return false;
 	*src = range_start(op, op->x);
 	*dst = op->flags & 1 ? *src : range_start(op, op->y);
@@ -220,6 +220,16 @@ static void do_snapshot(struct mm *m, const struct mm_op *op)
 	mm_clone(m, op->a % MM_FILES, 0, op->b % MM_FILES, 0, f->file.pages);
 }
 
+/* A word is written as it is by all who have the page mapped: it stays mapped, writable. */
+static void map_page(struct mm *m, int file, u64 index)
+{
+	int i;
+
+	for (i = 0; i < MM_VMAS; i++)
+		if (m->vma[i].live && m->vma[i].file == file)
+			mm_write(m, i, index, 0, *(u64 *)(m->file[file].bytes + index * PAGE_SIZE));
+}
+
 /* Pages that are the same by chance are few: mostly they are made so first. */
 static void make_equal(struct mm *m, const struct mm_op *op, u64 src, u64 dst, u64 nr)
 {
@@ -228,25 +238,37 @@ static void make_equal(struct mm *m, const struct mm_op *op, u64 src, u64 dst, u
 
 	if (nr == MEM_HUGE_PAGES && (op->flags & 8)) {
 		mm_punch(m, a, src, nr);
-		mm_punch(m, b, dst, nr);
+		if (mm_file(m, b))
+			mm_punch(m, b, dst, nr);
 		nr = 1;
 	}
 	for (i = 0; i < min_t(u64, nr, 8) && mm_file(m, a) && mm_file(m, b); i++)
 		if (mm_pwrite(m, a, src + i, few(op->x + i)) ||
 		    (mm_file(m, b) && mm_pwrite(m, b, dst + i, few(op->x + i))))
 			return;
+	for (i = 0; i < min_t(u64, nr, 8) && op->flags & 16; i++) {
+		if (mm_file(m, a))
+			map_page(m, a, src + i);
+		if (mm_file(m, b))
+			map_page(m, b, dst + i);
+	}
 }
 
 static void do_dedupe(struct mm *m, const struct mm_op *op)
 {
+	struct mm_op whole = *op;
 	u64 src, dst, nr;
 
-	if (!two_ranges(m, op, &src, &dst, &nr))
+	if (op->flags & 32) {	/* as for clones; equal but for a page, which most often is too */
+		whole.nr = 2;
+		whole.flags |= 8 | 2;
+	}
+	if (!two_ranges(m, &whole, &src, &dst, &nr))
 		return;
 	if (nr != MEM_HUGE_PAGES)
 		nr = min_t(u64, nr, 64);
-	if (op->flags & 6)
-		make_equal(m, op, src, dst, nr);
+	if (whole.flags & 6)
+		make_equal(m, &whole, src, dst, nr);
 	if (mm_file(m, op->a % MM_FILES) && mm_file(m, op->b % MM_FILES))
 		mm_dedupe(m, op->a % MM_FILES, src, op->b % MM_FILES, dst, nr);
 }
