@@ -6,15 +6,13 @@
 #include "kapi_test.h"
 #include "mem/scan.h"
 #include "tests/model/mem_machine.h"
+#include "tests/model/random.h"
 
 static struct mm *now;		/* the host's operations do not say whose they are */
 
 u32 mm_random(struct mm *m, u32 below)
 {
-	m->rng ^= m->rng << 13;
-	m->rng ^= m->rng >> 7;
-	m->rng ^= m->rng << 17;
-	return (u32)(m->rng >> 11) % below;
+	return (u32)random_word(&m->rng) % below;
 }
 
 static bool chance(struct mm *m, unsigned int pct)

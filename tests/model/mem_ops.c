@@ -3,6 +3,7 @@
 #include "kapi_test.h"
 #include "mem/scan.h"
 #include "tests/model/mem_ops.h"
+#include "tests/model/random.h"
 
 u64 mm_op_index(u16 x)
 {
@@ -476,18 +477,10 @@ void mm_op_do(struct mm *m, const struct mm_op *op)
 	mm_files_end(m);
 }
 
-static u64 next_random(u64 *r)
-{
-	*r ^= *r << 13;
-	*r ^= *r >> 7;
-	*r ^= *r << 17;
-	return *r * 0x2545f4914f6cdd1dull;
-}
-
 void mm_op_random(struct mm_op *op, u64 *rng)
 {
 	unsigned int sum = 0, i, pick;
-	u64 r = next_random(rng);
+	u64 r = random_word(rng);
 
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		sum += kinds[i].weight;
@@ -498,9 +491,9 @@ void mm_op_random(struct mm_op *op, u64 *rng)
 	op->flags = r >> 16;
 	op->a = r >> 24;
 	op->b = r >> 32;
-	r = next_random(rng);
+	r = random_word(rng);
 	op->x = r;
 	op->y = r >> 16;
 	op->nr = r >> 32;
-	op->seed = next_random(rng) >> 32;
+	op->seed = random_word(rng) >> 32;
 }

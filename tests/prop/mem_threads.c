@@ -24,6 +24,7 @@
 #include "kapi_test.h"
 #include "mem/scan.h"
 #include "tests/model/mem_frames.h"
+#include "tests/model/random.h"
 
 #define FILES	3
 #define CHUNKS	3
@@ -74,14 +75,6 @@ static void wrong(const char *what, unsigned long where)
 	if (!bad++)
 		snprintf(first_bad, sizeof(first_bad), "%s (%lu)", what, where);
 	pthread_mutex_unlock(&bad_lock);
-}
-
-static u64 next_random(u64 *r)
-{
-	*r ^= *r << 13;
-	*r ^= *r >> 7;
-	*r ^= *r << 17;
-	return *r >> 13;
 }
 
 /* -------------------------------------------------------------- page tables -- */
@@ -354,10 +347,10 @@ static void *guest(void *arg)
 
 	while (!READ_ONCE(stop)) {
 		/* Now many pages once, now a few often. */
-		index = next_random(&rng) % (next_random(&rng) % 4 ? 48 : HALF);
+		index = random_word(&rng) % (random_word(&rng) % 4 ? 48 : HALF);
 		index = index / GUESTS * GUESTS + me;
 		if (index < HALF && !is_device_page(index))
-			raise(next_random(&rng) % MAPS, index, next_random(&rng) & 1);
+			raise(random_word(&rng) % MAPS, index, random_word(&rng) & 1);
 	}
 	return NULL;
 }
@@ -371,18 +364,18 @@ static void *device(void *arg)
 	u64 *p;
 
 	while (!READ_ONCE(stop)) {
-		f = next_random(&rng) % FILES;
-		index = MEM_HUGE_PAGES + (next_random(&rng) % 8 * 32 + 31);
+		f = random_word(&rng) % FILES;
+		index = MEM_HUGE_PAGES + (random_word(&rng) % 8 * 32 + 31);
 		raise(f * 2, index, false);
 		if (mem_file_pin(&file[f], index, true, &frame))
 			continue;
-		for (i = next_random(&rng) % 20; i >= 0; i--) {
+		for (i = random_word(&rng) % 20; i >= 0; i--) {
 			p = mf_data(frame);
 			if (p[0] != counter[f][index] || p[100] != counter[f][index])
 				wrong("a device sees another page", index);
 			p[0] = ++counter[f][index];
 			p[100] = counter[f][index];
-			usleep(next_random(&rng) % 50);
+			usleep(random_word(&rng) % 50);
 		}
 		mf_put(frame);
 	}
@@ -426,9 +419,9 @@ static void adopt(int f, u64 from, u64 first, u64 nr)
 
 static void clone_pages(u64 *rng, int dst, u64 to, u64 nr)
 {
-	int src = next_random(rng) % FILES, err = 0;
-	u64 from = nr == MEM_HUGE_PAGES ? next_random(rng) % (src == dst ? 2 : CHUNKS) * nr :
-					  next_random(rng) % (HALF / BLOCK) * BLOCK;
+	int src = random_word(rng) % FILES, err = 0;
+	u64 from = nr == MEM_HUGE_PAGES ? random_word(rng) % (src == dst ? 2 : CHUNKS) * nr :
+					  random_word(rng) % (HALF / BLOCK) * BLOCK;
 
 	if (mem_file_clone(&file[src], from, &file[dst], to, nr, &err) != nr)
 		wrong("a clone fails", -err);
@@ -449,9 +442,9 @@ static void punch_pages(int f, u64 first, u64 nr)
 
 static void dedupe_pages(u64 *rng, int f, u64 first)
 {
-	u64 with = next_random(rng) % HALF;
-	int src = next_random(rng) % FILES;
-	int r = mem_file_dedupe(&file[src], with, &file[f], first, 1 + next_random(rng) % 4);
+	u64 with = random_word(rng) % HALF;
+	int src = random_word(rng) % FILES;
+	int r = mem_file_dedupe(&file[src], with, &file[f], first, 1 + random_word(rng) % 4);
 
 	if (r && r != -EBADE && r != -EBUSY)
 		wrong("deduplication fails", -r);
@@ -464,14 +457,14 @@ static void *owner(void *arg)
 	int f;
 
 	while (!READ_ONCE(stop)) {
-		bool whole = !(next_random(&rng) % 8);
+		bool whole = !(random_word(&rng) % 8);
 
-		f = next_random(&rng) % FILES;
+		f = random_word(&rng) % FILES;
 		first = whole ? 2 * MEM_HUGE_PAGES :
-				HALF + next_random(&rng) % ((PAGES - HALF) / BLOCK) * BLOCK;
+				HALF + random_word(&rng) % ((PAGES - HALF) / BLOCK) * BLOCK;
 		nr = whole ? MEM_HUGE_PAGES : BLOCK;
 		lock_range(f, first, nr, true);
-		switch (next_random(&rng) % 6) {
+		switch (random_word(&rng) % 6) {
 		case 0:
 			punch_pages(f, first, nr);
 			break;
@@ -479,11 +472,11 @@ static void *owner(void *arg)
 			clone_pages(&rng, f, first, nr);
 			break;
 		case 3:
-			dedupe_pages(&rng, f, first + next_random(&rng) % 32);
+			dedupe_pages(&rng, f, first + random_word(&rng) % 32);
 			break;
 		default:
-			for (i = first; i < first + nr; i += 1 + next_random(&rng) % 16)
-				raise(f * 2 + next_random(&rng) % 2, i, next_random(&rng) % 2);
+			for (i = first; i < first + nr; i += 1 + random_word(&rng) % 16)
+				raise(f * 2 + random_word(&rng) % 2, i, random_word(&rng) % 2);
 		}
 		lock_range(f, first, nr, false);
 	}
@@ -516,7 +509,7 @@ static void *visitor(void *arg)
 	int err;
 
 	while (!READ_ONCE(stop)) {
-		nr = 1 + next_random(&rng) % 200;
+		nr = 1 + random_word(&rng) % 200;
 		mem_file_init(f, &pool, group);
 		mem_file_resize(f, PAGES);
 		pthread_mutex_lock(&visitor_lock);
@@ -524,10 +517,10 @@ static void *visitor(void *arg)
 		pthread_mutex_unlock(&visitor_lock);
 		for (i = 0; i < nr; i++)
 			visit_page(i * 3, 1 + i % 5, true);
-		if (next_random(&rng) & 1)
-			mem_file_clone(&file[next_random(&rng) % FILES], 0, f, 2 * MEM_HUGE_PAGES,
+		if (random_word(&rng) & 1)
+			mem_file_clone(&file[random_word(&rng) % FILES], 0, f, 2 * MEM_HUGE_PAGES,
 				       MEM_HUGE_PAGES, &err);
-		usleep(next_random(&rng) % 3000);
+		usleep(random_word(&rng) % 3000);
 		for (i = 0; i < nr; i++)
 			visit_page(i * 3, 1 + i % 5, false);
 		op_file_put(f);
@@ -550,11 +543,11 @@ static void *observer(void *arg)
 	bool huge;
 
 	while (!READ_ONCE(stop)) {
-		struct mem_file *f = &file[next_random(&rng) % FILES];
+		struct mem_file *f = &file[random_word(&rng) % FILES];
 
 		mem_pool_refill(&pool);
-		mem_file_page(f, next_random(&rng) % PAGES, &huge, &refs, &frame);
-		mem_file_seek(f, next_random(&rng) % PAGES, next_random(&rng) & 1);
+		mem_file_page(f, random_word(&rng) % PAGES, &huge, &refs, &frame);
+		mem_file_seek(f, random_word(&rng) % PAGES, random_word(&rng) & 1);
 		if (mem_file_proportional(f) > PAGES * 1024)
 			wrong("more than all pages in proportion", 0);
 		usleep(300);
@@ -575,9 +568,9 @@ static void *scanner(void *arg)
 	while (!READ_ONCE(stop)) {
 		scan->next_ns = scan->round_start_ns = 0;
 		mem_scan_step(&pool);
-		if (next_random(&rng) % 64)
+		if (random_word(&rng) % 64)
 			continue;
-		WRITE_ONCE(scan->order, next_random(&rng) % 3);
+		WRITE_ONCE(scan->order, random_word(&rng) % 3);
 		mem_scan_restart(&pool);
 	}
 	merged = atomic64_read(&scan->stat.merged);

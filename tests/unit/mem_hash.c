@@ -9,17 +9,13 @@
 
 #include "kapi_test.h"
 #include "mem/hash.h"
+#include "tests/model/random.h"
 
 static u64 seed = 1;
 
-static u64 random_word(void)
+static u64 any(void)
 {
-	seed += 0x9e3779b97f4a7c15;
-	u64 x = seed;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	return x ^ x >> 31;
+	return random_word(&seed);
 }
 
 static struct mem_key key, other_key;
@@ -27,7 +23,7 @@ static u64 a[MEM_PAGE_WORDS], b[MEM_PAGE_WORDS];
 
 static int setup(void **state)
 {
-	return mem_key_init(&key, random_word) || mem_key_init(&other_key, random_word);
+	return mem_key_init(&key, any) || mem_key_init(&other_key, any);
 }
 
 static int teardown(void **state)
@@ -42,7 +38,7 @@ static void randomize(u64 *page)
 	unsigned int i;
 
 	for (i = 0; i < MEM_PAGE_WORDS; i++)
-		page[i] = random_word();
+		page[i] = any();
 }
 
 /* The same sum, the plain way: 128 bits in two words, by schoolbook multiplication. */
@@ -217,7 +213,7 @@ static void test_no_memory(void **state)
 	struct mem_key k;
 
 	kapi_fail_nth(1);
-	assert_int_equal(mem_key_init(&k, random_word), -ENOMEM);
+	assert_int_equal(mem_key_init(&k, any), -ENOMEM);
 }
 
 int main(void)

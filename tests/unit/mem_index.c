@@ -14,20 +14,16 @@
 #include "kapi_test.h"
 #include "mem/index.h"
 #include "mem/mem.h"
+#include "tests/model/random.h"
 
 #define FRAMES	40000
 #define HINTS	60000
 
 static u64 seed = 1;
 
-static u64 random_word(void)
+static u64 any(void)
 {
-	seed += 0x9e3779b97f4a7c15;
-	u64 x = seed;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
-	x = (x ^ x >> 27) * 0x94d049bb133111eb;
-	return x ^ x >> 31;
+	return random_word(&seed);
 }
 
 static struct mem_index ix;
@@ -153,7 +149,7 @@ static void test_growth(void **state)
 	u32 i;
 
 	for (i = 0; i < NR; i++) {
-		hashes[i] = random_word();
+		hashes[i] = any();
 		assert_true(mem_index_add_hint(&ix, hashes[i], i));
 		if (i >= 32768)
 			worst = max(worst, (u64)atomic64_read(&bytes) * 100 / (i + 1));
@@ -204,16 +200,16 @@ static void test_sweep(void **state)
 
 	ix.max_entries = 20000;
 	for (i = 0; i < 100; i++) {
-		frames[i].hash = random_word();
+		frames[i].hash = any();
 		assert_true(mem_index_add_frame(&ix, &frames[i]));
 	}
 	for (i = 0; i < 20000; i++) {
-		hint_hash[i] = random_word();
+		hint_hash[i] = any();
 		mem_index_add_hint(&ix, hint_hash[i], i);
 	}
 	assert_false(mem_index_wants_sweep(&ix));
 	for (i = 20000; i < 22000; i++)
-		mem_index_add_hint(&ix, random_word(), i);
+		mem_index_add_hint(&ix, any(), i);
 	assert_true(mem_index_wants_sweep(&ix));
 	assert_int_equal(ix.hints + ix.frames, 20000);
 	for (part = mem_index_sweep_begin(&ix); part-- > 0; )
@@ -235,7 +231,7 @@ static void test_sweep(void **state)
 
 static void random_operation(u64 *lost)
 {
-	u64 r = random_word(), hash = (r >> 40) % 5000 ? random_word() : r % 100 + 1;
+	u64 r = any(), hash = (r >> 40) % 5000 ? any() : r % 100 + 1;
 	struct mem_frame *frame = &frames[(r >> 8) % FRAMES];
 	u64 location = (r >> 8) % HINTS;
 
