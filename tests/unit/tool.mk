@@ -25,6 +25,9 @@ $(TOOL_TESTS:%=$(TOOL_TEST_DIR)/%): $(TOOL_TEST_DIR)/%: tests/unit/%.c $(TOOL_TE
 $(TOOL_TEST_DIR)/tool_oom: TOOL_TEST_FLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=vasprintf
 
+# clones that end early
+$(TOOL_TEST_DIR)/tool_ram: TOOL_TEST_FLAGS += -Wl,--wrap=ioctl
+
 # run by tests/unit/run-tool with every bad argument there is
 $(TOOL_TEST_DIR)/penumbra-asan: TOOL_TEST_FLAGS += -Wl,--wrap=ioctl
 $(TOOL_TEST_DIR)/penumbra-asan: $(TOOL_TEST_CMD) $(TOOL_TEST_LIB) $(TOOL_TEST_DIR)/tool_fake_map.o

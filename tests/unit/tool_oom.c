@@ -238,7 +238,8 @@ static void copy_ram(struct tree *t)
 {
 	struct vm_ram ram = { .dir = t->dir };
 	const char *step;
-	int from = ram_create(&ram, "a", &step), to = ram_create(&ram, "b", &step), ret;
+	int from = ram_create(&ram, "a", -1, false, &step);
+	int to = ram_create(&ram, "b", -1, false, &step), ret;
 	bool cloned;
 
 	assert_true(from >= 0 && to >= 0);

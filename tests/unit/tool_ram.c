@@ -2,9 +2,11 @@
 /* libpenumbra/{ramfiles,ramusers,ramcopy,vmconf}: RAM files on fake trees, descriptions of VMs. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -12,6 +14,29 @@
 #include "libpenumbra/ramcopy.h"
 #include "libpenumbra/ramfiles.h"
 #include "libpenumbra/vmconf.h"
+
+/* Bytes that FICLONE gives, and says it is done; 0: the real one. */
+static size_t clone_bytes;
+
+int __real_ioctl(int fd, unsigned long request, void *arg);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	char data[4096];
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (request != FICLONE || !clone_bytes)
+		return __real_ioctl(fd, request, arg);
+	assert_true(clone_bytes <= sizeof(data));
+	assert_int_equal(pread((intptr_t)arg, data, clone_bytes, 0), clone_bytes);
+	assert_int_equal(pwrite(fd, data, clone_bytes, 0), clone_bytes);
+	return 0;
+}
 
 static void put_file(struct tree *t, const char *mount, const char *inode, const char *name,
 		     const char *resident)
@@ -136,13 +161,13 @@ static void test_users(void **state)
 static void test_create(void **state)
 {
 	struct tree *t = *state;
-	char path[128], text[32];
+	char text[32];
 	struct vm_ram ram = { .dir = t->dir };
 	const char *step;
 	struct stat st;
 	int fd, other;
 
-	fd = ram_create(&ram, "web", &step);
+	fd = ram_create(&ram, "web", -1, false, &step);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_nlink, 0);
@@ -152,20 +177,65 @@ static void test_create(void **state)
 	close(other);
 	close(fd);
 
-	tree_text(t, "/mem", "old contents");
-	snprintf(path, sizeof(path), "%s/mem", t->dir);
-	ram = (struct vm_ram){ .path = path };
-	fd = ram_create(&ram, "web", &step);
-	assert_true(fd >= 0);
-	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
-	assert_int_equal(access(path, R_OK), 0);
-	assert_int_equal(ram_create(&ram, "web", &step), -EBUSY);
-	close(fd);
-	ram.path = "/none/such";
-	assert_int_equal(ram_create(&ram, "web", &step), -ENOENT);
+	ram = (struct vm_ram){ .path = "/none/such" };
+	assert_int_equal(ram_create(&ram, "web", -1, true, &step), -ENOENT);
 	assert_string_equal(step, "create");
 	ram.path = t->dir;
-	assert_int_equal(ram_create(&ram, "web", &step), -EISDIR);
+	assert_int_equal(ram_create(&ram, "web", -1, true, &step), -EISDIR);
+	ram_discard(&ram, open("/dev/null", O_RDONLY));
+	assert_int_equal(access(t->dir, R_OK), 0);
+}
+
+static bool holds(const char *path, const char *text)
+{
+	char got[32] = "";
+	int fd = open(path, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_true(read(fd, got, sizeof(got) - 1) >= 0);
+	close(fd);
+	return !strcmp(got, text);
+}
+
+/* What stands there already makes place only if it holds nothing, or by order. */
+static void test_replace(void **state)
+{
+	struct tree *t = *state;
+	char path[128], same[128];
+	struct vm_ram ram = { .path = path };
+	const char *step;
+	int fd, source;
+
+	tree_text(t, "/mem", "old contents");
+	snprintf(path, sizeof(path), "%s/mem", t->dir);
+	snprintf(same, sizeof(same), "%s/same", t->dir);
+	assert_int_equal(link(path, same), 0);
+	assert_int_equal(ram_create(&ram, "web", -1, false, &step), -EEXIST);
+	assert_true(holds(path, "old contents"));
+	source = open(same, O_RDONLY);
+	assert_int_equal(ram_create(&ram, "web", source, false, &step), -EDEADLK);
+	assert_int_equal(ram_create(&ram, "web", source, true, &step), -EDEADLK);
+	assert_true(holds(path, "old contents"));
+	close(source);
+
+	fd = ram_create(&ram, "web", -1, true, &step);
+	assert_true(fd >= 0);
+	assert_true(holds(path, ""));
+	assert_true(holds(same, "old contents"));
+	assert_int_equal(ram_create(&ram, "web", -1, true, &step), -EBUSY);
+	/* long, and nothing in it */
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	fd = ram_create(&ram, "web", -1, false, &step);
+	assert_true(fd >= 0);
+	assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+	/* somebody else's by now */
+	assert_int_equal(rename(same, path), 0);
+	ram_discard(&ram, fd);
+	assert_true(holds(path, "old contents"));
+	fd = ram_create(&ram, "web", -1, true, &step);
+	ram_discard(&ram, fd);
+	assert_int_equal(access(path, F_OK), -1);
 }
 
 #define COPY_BYTES	(5u << 20)
@@ -175,7 +245,7 @@ static void test_copy(void **state)
 	char *data = calloc(1, COPY_BYTES), *got = calloc(1, COPY_BYTES);
 	const char *step;
 	struct vm_ram ram = { .dir = ((struct tree *)*state)->dir };
-	int from = ram_create(&ram, "a", &step), to = ram_create(&ram, "b", &step);
+	int from = ram_create(&ram, "a", -1, false, &step), to = ram_create(&ram, "b", -1, false, &step);
 	struct stat st;
 	bool cloned;
 
@@ -198,6 +268,33 @@ static void test_copy(void **state)
 	close(to);
 	free(data);
 	free(got);
+}
+
+/* A clone that ends early, with success: never taken for the whole. */
+static void test_short_clone(void **state)
+{
+	struct vm_ram ram = { .dir = ((struct tree *)*state)->dir };
+	const char *step;
+	int from = ram_create(&ram, "a", -1, false, &step), to = ram_create(&ram, "b", -1, false, &step);
+	char data[3000], got[3000];
+	bool cloned;
+
+	memset(data, 'x', sizeof(data));
+	assert_int_equal(write(from, data, sizeof(data)), sizeof(data));
+	clone_bytes = 1000;
+	assert_int_equal(ram_clone(to, from), -ENOSPC);
+	assert_int_equal(ram_copy(to, from, &cloned), 0);
+	assert_false(cloned);
+	assert_true(ram_same_size(to, from));
+	assert_int_equal(pread(to, got, sizeof(got), 0), sizeof(got));
+	assert_memory_equal(data, got, sizeof(data));
+	clone_bytes = sizeof(data);
+	assert_int_equal(ftruncate(to, 0), 0);
+	assert_int_equal(ram_copy(to, from, &cloned), 0);
+	assert_true(cloned);
+	clone_bytes = 0;
+	close(from);
+	close(to);
 }
 
 static char *extra[] = { "-S", "it's", NULL };
@@ -281,7 +378,8 @@ static void test_bad_conf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_TREE(test_list), ON_TREE(test_users), ON_TREE(test_create), ON_TREE(test_copy),
+		ON_TREE(test_list), ON_TREE(test_users), ON_TREE(test_create),
+		ON_TREE(test_replace), ON_TREE(test_copy), ON_TREE(test_short_clone),
 		ON_TREE(test_conf), ON_TREE(test_bad_conf),
 	};
 

@@ -22,43 +22,52 @@ static int set_attribute(int fd, const char *name, const char *value)
 	return value && fsetxattr(fd, name, value, strlen(value), 0) ? -errno : 0;
 }
 
-/* 0, and @fd is locked; -EBUSY: somebody else has it. Closes @fd otherwise. */
-static int lock_or_close(int fd)
+/* Has it contents? Holes are none, however long they are. */
+static bool has_data(int fd)
 {
-	int ret = flock(fd, LOCK_EX | LOCK_NB) ? -errno : 0;
-
-	if (ret)
-		close(fd);
-	return ret == -EWOULDBLOCK ? -EBUSY : ret;
+	return lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO;
 }
 
-/*
- * What stands at @path makes place, if it is a file that nobody uses: only a new one can be
- * put into a group.
- */
-static int remove_old(const char *path)
+static bool is_same(const struct stat *st, int fd)
 {
-	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), ret = 0;
+	struct stat other;
+
+	return fd >= 0 && !fstat(fd, &other) && other.st_dev == st->st_dev &&
+	       other.st_ino == st->st_ino;
+}
+
+/* 0: what is open at @fd may make place. Locks it, so that nobody takes it into use meanwhile. */
+static int check_old(int fd, int source, bool replace)
+{
 	struct stat st;
+
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (is_same(&st, source))
+		return -EDEADLK;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return !replace && has_data(fd) ? -EEXIST : 0;
+}
+
+/* What stands at @path makes place: only a new file can be put into a group. */
+static int remove_old(const char *path, int source, bool replace)
+{
+	int fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK), ret;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return -EINVAL;
-	}
-	ret = lock_or_close(fd);
-	if (ret)
-		return ret;
-	ret = unlink(path) ? -errno : 0;
+	ret = check_old(fd, source, replace);
+	if (!ret && unlink(path))
+		ret = -errno;
 	close(fd);
 	return ret;
 }
 
 /* A file that stays. */
-static int open_named(const char *path, const char **step)
+static int open_named(const char *path, int source, bool replace, const char **step)
 {
-	int ret = remove_old(path), fd;
+	int ret = remove_old(path, source, replace), fd;
 
 	*step = "create";
 	if (ret)
@@ -66,8 +75,11 @@ static int open_named(const char *path, const char **step)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	ret = lock_or_close(fd);
-	return ret ? ret : fd;
+	if (!flock(fd, LOCK_EX | LOCK_NB))
+		return fd;
+	ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	close(fd);
+	return ret;
 }
 
 /* One that goes with its last user: its name shows in sysfs only. */
@@ -86,10 +98,11 @@ static int open_unnamed(const char *dir, const char *vm_name, const char **step)
 	return fd;
 }
 
-int ram_create(const struct vm_ram *ram, const char *vm_name, const char **step)
+int ram_create(const struct vm_ram *ram, const char *vm_name, int source, bool replace,
+	       const char **step)
 {
-	int fd = ram->path ? open_named(ram->path, step) : open_unnamed(ram->dir, vm_name, step);
-	int ret;
+	int fd = ram->path ? open_named(ram->path, source, replace, step) :
+		 open_unnamed(ram->dir, vm_name, step), ret;
 
 	if (fd < 0)
 		return fd;
@@ -99,10 +112,18 @@ int ram_create(const struct vm_ram *ram, const char *vm_name, const char **step)
 		*step = "forbid sharing of";
 		ret = set_attribute(fd, "user.penumbra.share", "never");
 	}
-	if (!ret)
-		return fd;
+	if (ret)
+		ram_discard(ram, fd);
+	return ret ? ret : fd;
+}
+
+void ram_discard(const struct vm_ram *ram, int fd)
+{
+	struct stat st;
+
+	if (ram->path && !lstat(ram->path, &st) && is_same(&st, fd))
+		unlink(ram->path);
 	close(fd);
-	return ret;
 }
 
 char *ram_fd_path(char *buf, int fd)
@@ -111,9 +132,19 @@ char *ram_fd_path(char *buf, int fd)
 	return buf;
 }
 
+bool ram_same_size(int a, int b)
+{
+	struct stat one, other;
+
+	return !fstat(a, &one) && !fstat(b, &other) && one.st_size == other.st_size;
+}
+
 int ram_clone(int to, int from)
 {
-	return ioctl(to, FICLONE, from) ? -errno : 0;
+	if (ioctl(to, FICLONE, from))
+		return -errno;
+	/* a filesystem may stop half way, as when there is no memory for more, and call it done */
+	return ram_same_size(to, from) ? 0 : -ENOSPC;
 }
 
 int ram_can_clone(int to, int from)
@@ -213,7 +244,8 @@ int ram_copy(int to, int from, bool *cloned)
 	*cloned = !ram_clone(to, from);
 	if (*cloned)
 		return 0;
-	if (fstat(from, &st) || ftruncate(to, st.st_size))
+	/* without the part that was cloned, if any */
+	if (fstat(from, &st) || ftruncate(to, 0) || ftruncate(to, st.st_size))
 		return -errno;
 	return copy_data(to, from, st.st_size);
 }

@@ -10,11 +10,16 @@
 /*
  * A new, empty RAM file as @ram says: a descriptor, that programs started from here get as well, or
  * -errno. Its file stays if @ram->path names it; else it has no name and goes with its
- * last user. While the descriptor is open in some process a file with a name is locked: -EBUSY, a VM
- * uses it. A file there was with the name, and without a user, is removed first. *@step: what went
- * wrong, in words for the user ("create", "set the group of", ...).
+ * last user. While the descriptor is open in some process a file with a name is locked.
+ *
+ * A file there was with the name is removed first, but -EDEADLK: it is the file open at @source (-1: none),
+ * from which the new one is to be filled; -EBUSY: a VM uses it; -EEXIST: it has contents, and not @replace.
+ * *@step: what went wrong, in words for the user ("create", "set the group of", ...).
  */
-int ram_create(const struct vm_ram *ram, const char *vm_name, const char **step);
+int ram_create(const struct vm_ram *ram, const char *vm_name, int source, bool replace,
+	       const char **step);
+/* Of no use after all: closes it, and removes its name. */
+void ram_discard(const struct vm_ram *ram, int fd);
 
 /* "/proc/self/fd/N", what a program that got the descriptor can open. @buf of 32 bytes. */
 char *ram_fd_path(char *buf, int fd);
@@ -25,9 +30,11 @@ char *ram_fd_path(char *buf, int fd);
  */
 int ram_copy(int to, int from, bool *cloned);
 
-/* By reference, or not at all: -EOPNOTSUPP and the like. */
+/* By reference, the whole file: -EOPNOTSUPP and the like; -ENOSPC, and @to may have a part of it. */
 int ram_clone(int to, int from);
 /* Would that succeed? @to, an empty file, is empty afterwards. */
 int ram_can_clone(int to, int from);
+
+bool ram_same_size(int a, int b);
 
 #endif

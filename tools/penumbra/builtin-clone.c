@@ -16,30 +16,18 @@
 #include "launch.h"
 #include "libpenumbra/instance.h"
 #include "libpenumbra/ramcopy.h"
+#include "vmoptions.h"
 
 struct options {
-	const char *source, *name, *overlay_dir, *ram_file;
-	bool paused;
+	const char *source, *name;
+	struct vm_options vm;
 };
-
-enum { KEY_OVERLAY = 0x100, KEY_RAM_FILE };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'p':
-		o->paused = true;
-		return 0;
-	case KEY_OVERLAY:
-		o->overlay_dir = arg;
-		return 0;
-	case KEY_RAM_FILE:
-		o->ram_file = arg;
-		if (*arg && strcmp(arg, "none"))
-			return 0;
-		return cmdline_refuse(state, "--ram-file: give a file or a folder on the penumbra mount");
 	case ARGP_KEY_ARG:
 		if (o->name)
 			return cmdline_refuse(state, "'%s': one VM and one new name", arg);
@@ -48,10 +36,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->name)
 			return cmdline_refuse(state, "give the VM to clone and a name for the new one");
-		return 0;
-	default:
-		return cmdline_default(key, arg, state);
+		break;
 	}
+	return vm_options_parse(key, arg, state, &o->vm);
 }
 
 /* Where the clone's memory goes: beside that of the first, but never into the same file. */
@@ -59,7 +46,7 @@ static int place(const struct hostfs *fs, const struct options *o, struct vm_con
 {
 	char *slash;
 
-	if (c->ram.path && !o->ram_file) {
+	if (c->ram.path && !o->vm.ram_file) {
 		*beside = strdup(c->ram.path);
 		if (!*beside)
 			return fail("clone", "out of memory");
@@ -69,7 +56,7 @@ static int place(const struct hostfs *fs, const struct options *o, struct vm_con
 		c->ram.path = NULL;
 		c->ram.dir = *beside;
 	}
-	return launch_place_ram(fs, "clone", o->ram_file, c);
+	return launch_place_ram(fs, "clone", o->vm.ram_file, c);
 }
 
 /* @ret: what cloning the RAM file came to. */
@@ -88,7 +75,7 @@ static int check_clone(const struct running *vm, const struct vm_conf *c, int re
 static int take(const struct options *o, struct running *vm, struct vm_conf *c, int state_fd,
 		int ram_fd)
 {
-	int ret = running_freeze("clone", vm, o->overlay_dir, state_fd, c->disk), thawed;
+	int ret = running_freeze("clone", vm, o->vm.overlay_dir, state_fd, c->disk), thawed;
 
 	if (ret)
 		return ret;
@@ -107,13 +94,13 @@ static int clone_with(const struct options *o, struct running *vm, struct vm_con
 	ret = check_clone(vm, c, ram_can_clone(ram_fd, vm->ram_fd));
 	if (!ret)
 		ret = take(o, vm, c, state_fd, ram_fd);
-	if (!ret && o->overlay_dir)
-		ret = overlay_disks("clone", o->overlay_dir, c);
+	if (!ret && o->vm.overlay_dir)
+		ret = overlay_disks("clone", o->vm.overlay_dir, c);
 	/* both QEMUs and this process share the place in the file */
 	if (!ret && lseek(state_fd, 0, SEEK_SET) < 0)
 		ret = fail("clone", "cannot rewind the state: %s", strerror(errno));
 	if (!ret)
-		ret = launch_with_state("clone", c, ram_fd, state_fd, o->paused);
+		ret = launch_with_state("clone", c, ram_fd, state_fd, o->vm.paused);
 	close(state_fd);
 	return ret;
 }
@@ -125,14 +112,14 @@ static int clone_vm(const struct hostfs *fs, const struct options *o, struct run
 	int ram_fd, ret;
 
 	c.name = o->name;
-	ret = running_check_disks("clone", vm, o->overlay_dir, "");
+	ret = running_check_disks("clone", vm, o->vm.overlay_dir, "");
 	if (!ret)
 		ret = place(fs, o, &c, &beside);
 	if (!ret)
-		ret = launch_make_ram("clone", &c, &ram_fd);
+		ret = launch_make_ram("clone", &c, vm->ram_fd, o->vm.replace, &ram_fd);
 	if (!ret) {
 		ret = clone_with(o, vm, &c, ram_fd);
-		close(ram_fd);
+		launch_close_ram(&c, ram_fd, !ret);
 	}
 	free(beside);
 	return ret;
@@ -141,10 +128,10 @@ static int clone_vm(const struct hostfs *fs, const struct options *o, struct run
 int builtin_clone(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "paused", 'p', NULL, 0, "The new VM waits; QMP's 'cont' lets it run", 0 },
-		{ "disk-overlay", KEY_OVERLAY, "FOLDER", 0,
-		  "From now on both VMs write their disks to new qcow2 files in FOLDER", 0 },
-		{ "ram-file", KEY_RAM_FILE, "FILE|FOLDER", 0, "The new VM's memory (beside the first's)", 0 },
+		OPTION_PAUSED("The new VM waits; QMP's 'cont' lets it run", 1),
+		OPTION_OVERLAY("From now on both VMs write their disks to new qcow2 files in FOLDER", 2),
+		OPTION_RAM_FILE("FILE|FOLDER", "The new VM's memory (beside the first's)", 3),
+		OPTION_REPLACE(4),
 		{}
 	};
 	static const struct argp argp = {
@@ -156,25 +143,23 @@ int builtin_clone(const struct hostfs *fs, int argc, char **argv)
 		       "The first stops for a moment. The new one runs in the background.",
 	};
 	struct options o = {};
-	char *overlay_dir = NULL;
 	struct running vm;
 	int ret = cmdline_parse(&argp, argc, argv, &o);
 
 	if (!ret)
 		ret = launch_check_name("clone", o.name);
-	if (!ret && o.overlay_dir)
-		ret = launch_check_folder("clone", "--disk-overlay", o.overlay_dir, &overlay_dir);
+	if (!ret)
+		ret = vm_options_resolve("clone", &o.vm);
 	if (!ret)
 		ret = running_open(fs, "clone", o.source, &vm);
 	if (!ret) {
-		o.overlay_dir = overlay_dir;
 		ret = clone_vm(fs, &o, &vm);
 		running_close(&vm);
 	}
-	free(overlay_dir);
+	vm_options_free(&o.vm);
 	if (ret)
 		return ret;
 	printf("%s %s, a clone of %s; console %s/%s.console\n", o.name,
-	       o.paused ? "is paused" : "runs", o.source, instance_dir(), o.name);
+	       o.vm.paused ? "is paused" : "runs", o.source, instance_dir(), o.name);
 	return output_finish("clone");
 }

@@ -4,20 +4,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "launch.h"
 #include "libpenumbra/instance.h"
 #include "libpenumbra/ramcopy.h"
+#include "vmoptions.h"
 
 struct options {
-	const char *dir, *name, *overlay_dir, *ram_file;
-	bool paused, reuse;
+	const char *dir, *name;
+	struct vm_options vm;
+	bool reuse;
 };
 
-enum { KEY_OVERLAY = 0x100, KEY_REUSE, KEY_RAM_FILE };
+enum { KEY_REUSE = 0x100 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -27,20 +28,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'n':
 		o->name = arg;
 		return 0;
-	case 'p':
-		o->paused = true;
-		return 0;
-	case KEY_OVERLAY:
-		o->overlay_dir = arg;
-		return 0;
 	case KEY_REUSE:
 		o->reuse = true;
 		return 0;
-	case KEY_RAM_FILE:
-		o->ram_file = arg;
-		if (*arg && strcmp(arg, "none"))
-			return 0;
-		return cmdline_refuse(state, "--ram-file: give a file or a folder on a penumbra mount");
 	case ARGP_KEY_ARG:
 		if (o->dir)
 			return cmdline_refuse(state, "'%s': one folder", arg);
@@ -49,12 +39,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->dir)
 			return cmdline_refuse(state, "give the folder that 'penumbra save' made");
-		if (o->reuse && o->overlay_dir)
+		if (o->reuse && o->vm.overlay)
 			return cmdline_refuse(state, "--disk-reuse or --disk-overlay, not both");
-		return 0;
-	default:
-		return cmdline_default(key, arg, state);
+		break;
 	}
+	return vm_options_parse(key, arg, state, &o->vm);
 }
 
 /* A file of the image, -1 after one line. */
@@ -95,7 +84,7 @@ static int check_disks(const struct options *o, const struct vm_conf *c)
 {
 	int ret = 0;
 
-	if (c->nr_disks && !o->overlay_dir && !o->reuse)
+	if (c->nr_disks && !o->vm.overlay && !o->reuse)
 		return fail("restore", "'%s' has disks: give --disk-overlay FOLDER, and the image can be "
 			    "restored again; or --disk-reuse, and it is written to", c->name);
 	for (unsigned int i = 0; !ret && i < c->nr_disks; i++)
@@ -115,44 +104,53 @@ static int check(const struct hostfs *fs, const struct options *o, struct vm_con
 	if (!ret)
 		ret = launch_check_kvm(fs, "restore", c);
 	if (!ret)
-		ret = launch_place_ram(fs, "restore", o->ram_file, c);
+		ret = launch_place_ram(fs, "restore", o->vm.ram_file, c);
 	if (!ret && !c->ram.path && !c->ram.dir)
 		ret = fail("restore", "no penumbra mount for its memory: mount -t penumbra none "
 			   "/dev/penumbra, or give --ram-file");
 	return ret;
 }
 
-static int fill_ram(const struct options *o, const struct vm_conf *c, int ram_fd, bool *shared)
+/* The image's memory, -1 after one line. */
+static int open_ram(const struct options *o, const struct vm_conf *c)
 {
-	int from = open_part(o, "ram"), ret;
+	int fd = open_part(o, "ram");
 	struct stat st;
 
-	if (from < 0)
-		return STATUS_FAILED;
-	if (fstat(from, &st) || (uint64_t)st.st_size != c->memory_bytes)
-		ret = fail("restore", "%s/ram has not the VM's size", o->dir);
-	else
-		ret = ram_copy(ram_fd, from, shared);
-	close(from);
-	return ret < 0 ? fail("restore", "cannot read %s/ram in: %s", o->dir, strerror(-ret)) : ret;
+	if (fd < 0 || (!fstat(fd, &st) && (uint64_t)st.st_size == c->memory_bytes))
+		return fd;
+	close(fd);
+	fail("restore", "%s/ram has not the VM's size", o->dir);
+	return -1;
 }
 
+static int start_vm(const struct options *o, struct vm_conf *c, int from, int state_fd, bool *shared)
+{
+	int ram_fd, ret = launch_make_ram("restore", c, from, o->vm.replace, &ram_fd);
+
+	if (ret)
+		return ret;
+	ret = ram_copy(ram_fd, from, shared);
+	if (ret)
+		ret = fail("restore", "cannot read %s/ram in: %s", o->dir, strerror(-ret));
+	if (!ret && o->vm.overlay_dir)
+		ret = overlay_disks("restore", o->vm.overlay_dir, c);
+	if (!ret)
+		ret = launch_with_state("restore", c, ram_fd, state_fd, o->vm.paused);
+	launch_close_ram(c, ram_fd, !ret);
+	return ret;
+}
+
+/* All of the image is open before anything is made: its own memory may be named as the VM's. */
 static int restore_vm(const struct options *o, struct vm_conf *c, bool *shared)
 {
-	int state_fd = open_part(o, "state"), ram_fd, ret;
+	int from = open_ram(o, c), state_fd = from < 0 ? -1 : open_part(o, "state");
+	int ret = state_fd < 0 ? STATUS_FAILED : start_vm(o, c, from, state_fd, shared);
 
-	if (state_fd < 0)
-		return STATUS_FAILED;
-	ret = launch_make_ram("restore", c, &ram_fd);
-	if (!ret) {
-		ret = fill_ram(o, c, ram_fd, shared);
-		if (!ret && o->overlay_dir)
-			ret = overlay_disks("restore", o->overlay_dir, c);
-		if (!ret)
-			ret = launch_with_state("restore", c, ram_fd, state_fd, o->paused);
-		close(ram_fd);
-	}
-	close(state_fd);
+	if (state_fd >= 0)
+		close(state_fd);
+	if (from >= 0)
+		close(from);
 	return ret;
 }
 
@@ -173,7 +171,7 @@ static int restore(const struct hostfs *fs, struct options *o)
 		ret = restore_vm(o, &c, &shared);
 	if (!ret) {
 		printf("%s %s, restored from %s%s; console %s/%s.console\n", c.name,
-		       o->paused ? "is paused" : "runs", o->dir,
+		       o->vm.paused ? "is paused" : "runs", o->dir,
 		       shared ? ", whose memory it shares" : "", instance_dir(), c.name);
 		ret = output_finish("restore");
 	}
@@ -185,12 +183,12 @@ int builtin_restore(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "name", 'n', "NAME", 0, "Of the new VM (the saved one's)", 1 },
-		{ "paused", 'p', NULL, 0, "The VM waits; QMP's 'cont' lets it run", 2 },
-		{ "disk-overlay", KEY_OVERLAY, "FOLDER", 0,
-		  "Write disks to new qcow2 files in FOLDER; the image stays as it is", 3 },
+		OPTION_PAUSED("The VM waits; QMP's 'cont' lets it run", 2),
+		OPTION_OVERLAY("Write disks to new qcow2 files in FOLDER; the image stays as it is", 3),
 		{ "disk-reuse", KEY_REUSE, NULL, 0,
 		  "Write to the disks themselves: the image is of no use afterwards", 4 },
-		{ "ram-file", KEY_RAM_FILE, "FILE|FOLDER", 0, "The VM's memory (" "/dev/penumbra)", 5 },
+		OPTION_RAM_FILE("FILE|FOLDER", "The VM's memory (/dev/penumbra)", 5),
+		OPTION_REPLACE(6),
 		{}
 	};
 	static const struct argp argp = {
@@ -202,15 +200,12 @@ int builtin_restore(const struct hostfs *fs, int argc, char **argv)
 		       "page with it. Restore only what you trust: an image names programs and files.",
 	};
 	struct options o = {};
-	char *overlay_dir = NULL;
 	int ret = cmdline_parse(&argp, argc, argv, &o);
 
-	if (!ret && o.overlay_dir)
-		ret = launch_check_folder("restore", "--disk-overlay", o.overlay_dir, &overlay_dir);
-	if (!ret) {
-		o.overlay_dir = overlay_dir;
+	if (!ret)
+		ret = vm_options_resolve("restore", &o.vm);
+	if (!ret)
 		ret = restore(fs, &o);
-	}
-	free(overlay_dir);
+	vm_options_free(&o.vm);
 	return ret;
 }

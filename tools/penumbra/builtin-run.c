@@ -17,6 +17,7 @@
 #include "libpenumbra/ramcopy.h"
 #include "libpenumbra/ramfiles.h"
 #include "libpenumbra/text.h"
+#include "vmoptions.h"
 
 #define MAX_VCPUS	255	/* what any version may have; the module is asked too */
 #define MAX_MEMORY	(UINT64_C(4) << 40)
@@ -29,13 +30,13 @@ static const char *const modes[] = { "nested" };
 
 struct options {
 	struct vm_conf conf;
-	const char *ram_file;	/* as --ram-file said; NULL: not given */
+	struct vm_options vm;
 	bool detach, dry_run, stock, huge;
 };
 
 enum {
 	KEY_KERNEL = 0x100, KEY_INITRD, KEY_APPEND, KEY_DISK, KEY_CDROM, KEY_DRY_RUN, KEY_QEMU,
-	KEY_RAM_FILE, KEY_GROUP, KEY_SHARE, KEY_HUGE, KEY_STOCK,
+	KEY_GROUP, KEY_SHARE, KEY_HUGE, KEY_STOCK,
 };
 
 /* In groups of their own, so that argp keeps this order. */
@@ -51,15 +52,16 @@ static const struct argp_option argp_options[] = {
 	  "A disk, up to 8 of them; *.qcow2 is qcow2, all else raw", 8 },
 	{ "cdrom", KEY_CDROM, "FILE", 0, "A CD, booted first", 9 },
 	{ "detach", 'd', NULL, 0, "Run in the background; the console is a socket", 10 },
-	{ "ram-file", KEY_RAM_FILE, "FILE|FOLDER|none", 0,
-	  "Its memory as a file of penumbra_mem that stays, or in this folder and gone with the VM "
-	  "(" RAM_MOUNT " if it is mounted)", 11 },
-	{ "group", KEY_GROUP, "NAME", 0, "... that shares equal pages with the files of this group", 12 },
-	{ "share", KEY_SHARE, "never", 0, "... that shares nothing, whoever asks", 13 },
-	{ "huge", KEY_HUGE, NULL, 0, "... and only if the mount gives out 2 MiB frames", 14 },
-	{ "stock", KEY_STOCK, NULL, 0, "Run under the stock kvm module as well", 15 },
-	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 16 },
-	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 17 },
+	OPTION_RAM_FILE("FILE|FOLDER|none",
+			"Its memory as a file of penumbra_mem that stays, or in this folder and gone with "
+			"the VM (" RAM_MOUNT " if it is mounted)", 11),
+	OPTION_REPLACE(12),
+	{ "group", KEY_GROUP, "NAME", 0, "... that shares equal pages with the files of this group", 13 },
+	{ "share", KEY_SHARE, "never", 0, "... that shares nothing, whoever asks", 14 },
+	{ "huge", KEY_HUGE, NULL, 0, "... and only if the mount gives out 2 MiB frames", 15 },
+	{ "stock", KEY_STOCK, NULL, 0, "Run under the stock kvm module as well", 16 },
+	{ "qemu", KEY_QEMU, "PROGRAM", 0, "The QEMU to start (qemu-system-x86_64)", 17 },
+	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print QEMU's command instead of running it", 18 },
 	{}
 };
 
@@ -140,7 +142,7 @@ static error_t parse_share(const char *arg, struct argp_state *state, struct vm_
 static error_t check_whole(struct argp_state *state, const struct options *o)
 {
 	const struct vm_conf *c = &o->conf;
-	bool none = o->ram_file && !strcmp(o->ram_file, "none");
+	bool none = o->vm.ram_file && !strcmp(o->vm.ram_file, "none");
 
 	if (!c->name)
 		return cmdline_refuse(state, "give the VM a name, e.g. --name a");
@@ -159,9 +161,6 @@ static error_t parse_ram(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case KEY_RAM_FILE:
-		o->ram_file = arg;
-		return *arg ? 0 : cmdline_refuse(state, "--ram-file: give a file, a folder or none");
 	case KEY_GROUP:
 		return parse_group(arg, state, &o->conf.ram);
 	case KEY_SHARE:
@@ -170,10 +169,11 @@ static error_t parse_ram(int key, char *arg, struct argp_state *state)
 		o->huge = true;
 		return 0;
 	case ARGP_KEY_END:
-		return check_whole(state, o);
-	default:
-		return cmdline_default(key, arg, state);
+		if (check_whole(state, o))
+			return EINVAL;
+		break;
 	}
+	return vm_options_parse(key, arg, state, &o->vm);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -294,7 +294,7 @@ static int check_all(const struct hostfs *fs, struct options *o)
 	if (!ret && !o->dry_run)
 		ret = launch_check_kvm(fs, "run", c);
 	if (!ret)
-		ret = launch_place_ram(fs, "run", o->ram_file, c);
+		ret = launch_place_ram(fs, "run", o->vm.ram_file, c);
 	if (!ret && o->huge)
 		ret = check_huge(fs, &c->ram);
 	return ret;
@@ -320,6 +320,7 @@ static int print_command(const struct vm_conf *c, bool detach)
 	return ret ? ret : output_finish("run");
 }
 
+/* Returns only if QEMU does not start. */
 static int run_here(const struct vm_conf *c, int ram_fd)
 {
 	struct qemu_start s = {};
@@ -340,17 +341,6 @@ static int run_here(const struct vm_conf *c, int ram_fd)
 	return ret;
 }
 
-static int run_detached(const struct vm_conf *c, int ram_fd)
-{
-	int ret = launch_detached("run", c, ram_fd, false);
-
-	if (ret)
-		return ret;
-	printf("%s runs; console %s/%s.console, its output so far in %s.log\n", c->name,
-	       instance_dir(), c->name, c->name);
-	return output_finish("run");
-}
-
 static int start(const struct options *o)
 {
 	const struct vm_conf *c = &o->conf;
@@ -360,13 +350,16 @@ static int start(const struct options *o)
 		return print_command(c, o->detach);
 	ret = launch_note("run", c);
 	if (!ret)
-		ret = launch_make_ram("run", c, &ram_fd);
+		ret = launch_make_ram("run", c, -1, o->vm.replace, &ram_fd);
 	if (ret)
 		return ret;
-	ret = o->detach ? run_detached(c, ram_fd) : run_here(c, ram_fd);
-	if (ram_fd >= 0)
-		close(ram_fd);
-	return ret;
+	ret = o->detach ? launch_detached("run", c, ram_fd, false) : run_here(c, ram_fd);
+	launch_close_ram(c, ram_fd, !ret);
+	if (ret)
+		return ret;
+	printf("%s runs; console %s/%s.console, its output so far in %s.log\n", c->name,
+	       instance_dir(), c->name, c->name);
+	return output_finish("run");
 }
 
 /* Cut the arguments at "--"; what follows it is QEMU's. */
@@ -399,6 +392,7 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 			.vcpus = 1,
 			.qemu = "qemu-system-x86_64",
 		},
+		.vm.may_be_none = true,
 	};
 	int ret;
 

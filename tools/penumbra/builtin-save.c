@@ -12,20 +12,20 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "launch.h"
 #include "libpenumbra/ramcopy.h"
 #include "libpenumbra/text.h"
+#include "vmoptions.h"
 
 struct options {
-	const char *name, *dir, *overlay_dir;
+	const char *name, *dir;
+	struct vm_options vm;
 	bool quit;
 };
-
-enum { KEY_OVERLAY = 0x100 };
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -35,9 +35,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'q':
 		o->quit = true;
 		return 0;
-	case KEY_OVERLAY:
-		o->overlay_dir = arg;
-		return 0;
 	case ARGP_KEY_ARG:
 		if (o->dir)
 			return cmdline_refuse(state, "'%s': one VM and one folder", arg);
@@ -46,12 +43,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (!o->dir)
 			return cmdline_refuse(state, "give the VM to save and a folder for it");
-		if (o->quit && o->overlay_dir)
+		if (o->quit && o->vm.overlay)
 			return cmdline_refuse(state, "--quit or --disk-overlay: a VM that ends needs none");
-		return 0;
-	default:
-		return cmdline_default(key, arg, state);
+		break;
 	}
+	return vm_options_parse(key, arg, state, &o->vm);
 }
 
 /* A new file of the image, or -1 after one line. */
@@ -67,6 +63,9 @@ static int create(const struct options *o, const char *name)
 		fail("save", "%s is there already: give a new folder", path);
 	else if (fd < 0)
 		fail("save", "cannot create %s/%s: %s", o->dir, name, strerror(errno));
+	/* somebody might take it for a free file while it is empty */
+	if (fd >= 0)
+		(void)flock(fd, LOCK_EX | LOCK_NB);
 	return fd;
 }
 
@@ -84,7 +83,7 @@ static int keep_ram(struct running *vm, int ram_fd, int *copy)
 	if (!ram_clone(ram_fd, vm->ram_fd))
 		return 0;
 	if (aside.dir) {
-		*copy = ram_create(&aside, vm->conf.name, &step);
+		*copy = ram_create(&aside, vm->conf.name, -1, false, &step);
 		if (*copy >= 0 && !ram_clone(*copy, vm->ram_fd))
 			return 0;
 		if (*copy >= 0)
@@ -128,6 +127,17 @@ static int finish_ram(int ram_fd, int copy, int state_fd)
 	return ret ? fail("save", "cannot write the memory: %s", strerror(-ret)) : 0;
 }
 
+/* Before it is called an image, and before the VM may go. */
+static int check_whole(const struct running *vm, int ram_fd, int state_fd)
+{
+	struct stat ram, state;
+
+	if (!fstat(ram_fd, &ram) && (uint64_t)ram.st_size == vm->conf.memory_bytes &&
+	    ram_same_size(ram_fd, vm->ram_fd) && !fstat(state_fd, &state) && state.st_size)
+		return 0;
+	return fail("save", "the image has not come out whole: '%s' goes on", vm->conf.name);
+}
+
 static int end_vm(struct running *vm)
 {
 	struct json_object *result;
@@ -140,31 +150,55 @@ static int end_vm(struct running *vm)
 	return 0;
 }
 
-static int save_to(const struct options *o, struct running *vm, int ram_fd, int state_fd)
+/* A part of what is no image. */
+static void remove_part(const struct options *o, const char *name)
 {
-	struct vm_conf image = vm->conf;
-	int ret = running_freeze("save", vm, o->overlay_dir, state_fd, image.disk), copy = -1, then;
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", o->dir, name) < sizeof(path))
+		unlink(path);
+}
+
+/* The stopped VM into the files; it runs on as soon as it can, but with --quit. */
+static int write_image(const struct options *o, struct running *vm, const struct vm_conf *image,
+		       int ram_fd, int state_fd)
+{
+	int copy, ret = keep_ram(vm, ram_fd, &copy), thawed = 0;
 
 	if (ret)
-		return ret;
-	ret = keep_ram(vm, ram_fd, &copy);
-	if (ret)
 		ret = fail("save", "cannot write %s/ram: %s", o->dir, strerror(-ret));
-	then = o->quit && !ret ? 0 : running_thaw("save", vm);
+	if (!o->quit)
+		thawed = running_thaw("save", vm);
 	if (!ret)
 		ret = finish_ram(ram_fd, copy, state_fd);
 	if (!ret)
-		ret = write_conf(o, &image);
-	if (!ret && o->quit)
-		ret = end_vm(vm);
-	else if (o->quit && !then)
-		then = running_thaw("save", vm);
-	return ret ? ret : then;
+		ret = check_whole(vm, ram_fd, state_fd);
+	if (!ret)
+		ret = write_conf(o, image);
+	if (ret) {
+		remove_part(o, "ram");
+		remove_part(o, "state");
+	}
+	if (o->quit)
+		thawed = ret ? running_thaw("save", vm) : end_vm(vm);
+	return ret ? ret : thawed;
+}
+
+static int save_to(const struct options *o, struct running *vm, int ram_fd, int state_fd)
+{
+	struct vm_conf image = vm->conf;
+	int ret = running_freeze("save", vm, o->vm.overlay_dir, state_fd, image.disk);
+
+	if (!ret)
+		return write_image(o, vm, &image, ram_fd, state_fd);
+	remove_part(o, "ram");
+	remove_part(o, "state");
+	return ret;
 }
 
 static int save_vm(const struct options *o, struct running *vm)
 {
-	int ret = running_check_disks("save", vm, o->quit ? "" : o->overlay_dir,
+	int ret = running_check_disks("save", vm, o->quit ? "" : o->vm.overlay_dir,
 				      ", or --quit to end the VM"), ram_fd, state_fd;
 
 	if (ret)
@@ -179,6 +213,8 @@ static int save_vm(const struct options *o, struct running *vm)
 	if (state_fd >= 0) {
 		ret = save_to(o, vm, ram_fd, state_fd);
 		close(state_fd);
+	} else {
+		remove_part(o, "ram");
 	}
 	close(ram_fd);
 	return ret;
@@ -188,8 +224,7 @@ int builtin_save(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ "quit", 'q', NULL, 0, "End the VM when it is saved", 0 },
-		{ "disk-overlay", KEY_OVERLAY, "FOLDER", 0,
-		  "From now on the VM writes its disks to new qcow2 files in FOLDER", 0 },
+		OPTION_OVERLAY("From now on the VM writes its disks to new qcow2 files in FOLDER", 0),
 		{}
 	};
 	static const struct argp argp = {
@@ -201,20 +236,18 @@ int builtin_save(const struct hostfs *fs, int argc, char **argv)
 		       "shared with it; anywhere else it is a sparse copy. Disks are not copied.",
 	};
 	struct options o = {};
-	char *overlay_dir = NULL;
 	struct running vm;
 	int ret = cmdline_parse(&argp, argc, argv, &o);
 
-	if (!ret && o.overlay_dir)
-		ret = launch_check_folder("save", "--disk-overlay", o.overlay_dir, &overlay_dir);
+	if (!ret)
+		ret = vm_options_resolve("save", &o.vm);
 	if (!ret)
 		ret = running_open(fs, "save", o.name, &vm);
 	if (!ret) {
-		o.overlay_dir = overlay_dir;
 		ret = save_vm(&o, &vm);
 		running_close(&vm);
 	}
-	free(overlay_dir);
+	vm_options_free(&o.vm);
 	if (ret)
 		return ret;
 	printf("%s is saved in %s%s\n", o.name, o.dir, o.quit ? " and has ended" : "");

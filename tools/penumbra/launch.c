@@ -135,21 +135,59 @@ int launch_place_ram(const struct hostfs *fs, const char *verb, const char *aske
 	return 0;
 }
 
-int launch_make_ram(const char *verb, const struct vm_conf *c, int *fd)
+/* A file of a folder that 'penumbra save' made: without it the image is lost. */
+static int check_no_image(const char *verb, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	int len = slash ? slash - path : 1;
+	char conf[PATH_MAX];
+
+	snprintf(conf, sizeof(conf), "%.*s/vm.json", len, slash ? path : ".");
+	if (access(path, F_OK) || access(conf, F_OK))
+		return 0;
+	return fail(verb, "--ram-file %s: is of the image in %.*s: give another file, or remove the image "
+		    "first", path, len, slash ? path : ".");
+}
+
+static int create_ram(const char *verb, const struct vm_conf *c, int source, bool replace)
 {
 	const char *where = c->ram.path ? c->ram.path : c->ram.dir, *step;
-	int ret;
+	int fd = ram_create(&c->ram, c->name, source, replace, &step);
+
+	if (fd == -EBUSY)
+		fail(verb, "%s: another VM uses this file as its RAM", where);
+	else if (fd == -EDEADLK)
+		fail(verb, "%s: is the memory that the new VM is made from: give another file", where);
+	else if (fd == -EEXIST)
+		fail(verb, "%s: holds a VM's memory: give another file, or say --replace and it is lost",
+		     where);
+	else if (fd < 0)
+		fail(verb, "cannot %s %s: %s", step, where, strerror(-fd));
+	return fd;
+}
+
+int launch_make_ram(const char *verb, const struct vm_conf *c, int source, bool replace, int *fd)
+{
+	int ret = c->ram.path ? check_no_image(verb, c->ram.path) : 0;
 
 	*fd = -1;
-	if (!where)
-		return 0;
-	ret = ram_create(&c->ram, c->name, &step);
-	if (ret == -EBUSY)
-		return fail(verb, "%s: another VM uses this file as its RAM", where);
+	if (ret || (!c->ram.path && !c->ram.dir))
+		return ret;
+	ret = create_ram(verb, c, source, replace);
 	if (ret < 0)
-		return fail(verb, "cannot %s %s: %s", step, where, strerror(-ret));
+		return STATUS_FAILED;
 	*fd = ret;
 	return 0;
+}
+
+void launch_close_ram(const struct vm_conf *c, int fd, bool stands)
+{
+	if (fd < 0)
+		return;
+	if (stands)
+		close(fd);
+	else
+		ram_discard(&c->ram, fd);
 }
 
 /* ---- start ---- */
