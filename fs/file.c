@@ -136,8 +136,7 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 			break;
 		cond_resched();
 	}
-	if (file->pages > pfs_pages(i_size_read(inode)))
-		mem_file_resize(file, pfs_pages(i_size_read(inode)));
+	pfs_inode_shrink_back(inode);
 	return total ? total : n < 0 ? n : -EINTR;
 }
 

@@ -145,6 +145,8 @@ struct inode *pfs_inode_new(struct super_block *sb, compat_idmap *idmap, struct 
  * it are given up and unmapped. Errors as mem_file_resize().
  */
 int pfs_inode_resize(struct inode *inode, loff_t size);
+/* The end of an operation that had made the file longer than i_size: it is as long as that again. */
+void pfs_inode_shrink_back(struct inode *inode);
 
 /* fault.c */
 int pfs_mmap(struct file *file, struct vm_area_struct *vma);

@@ -231,6 +231,19 @@ int pfs_inode_resize(struct inode *inode, loff_t size)
 	return 0;
 }
 
+/*
+ * Only part of a 2 MiB frame that others share could keep a file from becoming shorter. None has the
+ * old end inside, and nothing beyond what an operation has done is shared.
+ */
+void pfs_inode_shrink_back(struct inode *inode)
+{
+	struct mem_file *file = &pfs_inode(inode)->mem;
+	u64 pages = pfs_pages(i_size_read(inode));
+
+	if (file->pages > pages)
+		WARN_ON_ONCE(mem_file_resize(file, pages));
+}
+
 static int file_setattr(compat_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);

@@ -98,7 +98,7 @@ static int allocate(struct inode *inode, loff_t from, loff_t to, bool grow)
 		return ret;
 	ret = allocate_pages(inode, from >> PAGE_SHIFT, pfs_pages(to));
 	if (ret)
-		mem_file_resize(file, pfs_pages(size));
+		pfs_inode_shrink_back(inode);
 	else
 		i_size_write(inode, to);
 	return ret;
@@ -193,8 +193,7 @@ static loff_t clone(struct inode *in, loff_t pos_in, struct inode *out, loff_t p
 	done = min(done, len);
 	if (done && pos_out + done > size)
 		i_size_write(out, pos_out + done);
-	if (dst->pages > pfs_pages(i_size_read(out)))
-		mem_file_resize(dst, pfs_pages(i_size_read(out)));
+	pfs_inode_shrink_back(out);
 	return done ? done : pfs_errno(ret);
 }
 

@@ -101,24 +101,38 @@ void mem_chunk_give_up_end(struct mem_chunk *chunk)
 }
 
 /* The chunk with the new end in it: what is beyond goes, and then the size is this. */
-static int cut(struct mem_file *file, u64 pages)
+static int cut(struct mem_chunk *chunk, u64 pages)
 {
 	u32 first = pages % MEM_HUGE_PAGES;
-	struct mem_chunk *chunk = mem_chunk_get(file, pages);
 	bool ring;
 	int err;
 
-	if (!chunk)
-		return -ENOMEM;
 	mutex_lock(&chunk->lock);
 	ring = mem_ring_lock(chunk);
 	err = mem_chunk_give_up(chunk, NULL, first, MEM_HUGE_PAGES - first);
 	mem_ring_unlock(chunk, ring);
 	mem_chunk_unmap_empty(chunk);	/* holes beyond the end too */
 	if (err >= 0)
-		WRITE_ONCE(file->pages, pages);
+		WRITE_ONCE(chunk->file->pages, pages);
 	mutex_unlock(&chunk->lock);
 	return min(err, 0);
+}
+
+/*
+ * What lies beyond the size, which is this already. All of a chunk, or part of a new one that no
+ * clone has shared yet: that cannot fail.
+ */
+static void give_up_beyond(struct mem_chunk *chunk, u64 pages)
+{
+	u32 first = pages > chunk->first ? pages - chunk->first : 0;
+	bool ring;
+
+	mutex_lock(&chunk->lock);
+	ring = mem_ring_lock(chunk);
+	mem_chunk_give_up(chunk, NULL, first, MEM_HUGE_PAGES - first);
+	mem_ring_unlock(chunk, ring);
+	mem_chunk_unmap_empty(chunk);
+	mutex_unlock(&chunk->lock);
 }
 
 /*
@@ -143,7 +157,7 @@ static void grow(struct mem_file *file, u64 old, u64 pages)
 
 int mem_file_resize(struct mem_file *file, u64 pages)
 {
-	u64 old = READ_ONCE(file->pages);
+	u64 old = READ_ONCE(file->pages), from = DIV_ROUND_UP(pages, MEM_HUGE_PAGES);
 	struct mem_chunk *chunk;
 	unsigned long at;
 	int err;
@@ -152,24 +166,19 @@ int mem_file_resize(struct mem_file *file, u64 pages)
 		grow(file, old, pages);
 		return 0;
 	}
-	if (pages % MEM_HUGE_PAGES) {
-		err = cut(file, pages);
+	chunk = pages % MEM_HUGE_PAGES ? mem_chunk_find(file, pages) : NULL;
+	if (chunk) {
+		err = cut(chunk, pages);
 		if (err)
 			return err;
 	} else {
 		WRITE_ONCE(file->pages, pages);
+		from = pages / MEM_HUGE_PAGES;	/* one with the end inside may just be coming */
 	}
 	/* Who adds a chunk now sees the new size under its lock: pairs with mem_chunk_get(). */
 	smp_mb();
-	xa_for_each_start(&file->chunks, at, chunk, DIV_ROUND_UP(pages, MEM_HUGE_PAGES)) {
-		bool ring;
-
-		mutex_lock(&chunk->lock);
-		ring = mem_ring_lock(chunk);
-		mem_chunk_give_up(chunk, NULL, 0, MEM_HUGE_PAGES);	/* whole: cannot fail */
-		mem_ring_unlock(chunk, ring);
-		mem_chunk_unmap_empty(chunk);
-		mutex_unlock(&chunk->lock);
+	xa_for_each_start(&file->chunks, at, chunk, from) {
+		give_up_beyond(chunk, pages);
 		cond_resched();
 	}
 	return 0;
