@@ -87,6 +87,8 @@ struct mem_host_ops {
 	void (*file_put)(struct mem_file *file);	/* without a chunk's lock: may end the file */
 	void (*event)(struct mem_pool *pool, enum mem_event event);	/* must not sleep */
 	u64 (*now_ns)(void);
+	/* Processor time of the calling thread; may lag behind by a few ms as long as it does not sleep. */
+	u64 (*run_ns)(void);
 	u64 (*random)(void);
 };
 

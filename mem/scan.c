@@ -274,23 +274,36 @@ u32 mem_scan_boost(const struct mem_scan *scan)
 	return 1 + percent * (BOOST_MAX - 1) / 100;
 }
 
-/* How long the budget makes a step that took so long and hashed so many pages last. */
-static u64 cost_ns(const struct mem_scan *scan, u64 took_ns, u64 pages)
+/* How long the budget makes a step last that took so much of the CPU and hashed so many pages. */
+static u64 cost_ns(const struct mem_scan *scan, u64 cpu_ns, u64 pages)
 {
 	u64 boost = mem_scan_boost(scan);
 	u64 rate = READ_ONCE(scan->pages_per_second) * boost;
 	u64 percent = min(max(READ_ONCE(scan->cpu_percent), 1u) * boost, (u64)100);
 
-	return max(rate ? div64_u64(pages * NS_PER_S, rate) : 0, div64_u64(took_ns * 100, percent));
+	return max(rate ? div64_u64(pages * NS_PER_S, rate) : 0, div64_u64(cpu_ns * 100, percent));
+}
+
+/*
+ * What the thread ran since the last step. Most of it is that step's or this one's: the clock it is
+ * read from may lag behind, so that no more can be said of a single step.
+ */
+static u64 ran_ns(struct mem_scan *scan)
+{
+	u64 before = scan->run_ns;
+
+	scan->run_ns = scan->pool->host->run_ns();
+	return scan->run_ns - before;
 }
 
 struct mem_scan_step mem_scan_step(struct mem_pool *pool)
 {
 	struct mem_scan *scan = pool->scan;
 	struct mem_scan_step step = { 0 };
-	u64 now = pool->host->now_ns(), end, hashed = atomic64_read(&scan->stat.hashed);
+	u64 now = pool->host->now_ns(), end, ran, hashed = atomic64_read(&scan->stat.hashed);
 
 	if (!READ_ONCE(scan->run)) {
+		ran_ns(scan);
 		step.sleep_ns = U64_MAX;
 		return step;
 	}
@@ -307,9 +320,10 @@ struct mem_scan_step mem_scan_step(struct mem_pool *pool)
 	step.visited = scan_some(scan, now);
 	end = pool->host->now_ns();
 	hashed = atomic64_read(&scan->stat.hashed) - hashed;
-	atomic64_add(end - now, &scan->stat.cpu_ns);
+	ran = ran_ns(scan);
+	atomic64_add(ran, &scan->stat.cpu_ns);
 	scan->next_ns = max(scan->next_ns, now) +
-			cost_ns(scan, end - now, hashed + step.visited / SKIP_COST);
+			cost_ns(scan, ran, hashed + step.visited / SKIP_COST);
 	if (scan->next_ns > end + DEBT_NS)
 		step.sleep_ns = scan->next_ns - end;
 	return step;

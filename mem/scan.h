@@ -32,7 +32,7 @@ struct mem_scan_stat {
 	atomic64_t busy;	/* another chunk was locked: tried again later */
 	atomic64_t dissolved;	/* 2 MiB frames */
 	atomic64_t gathered;
-	atomic64_t cpu_ns;	/* spent in mem_scan_step() */
+	atomic64_t cpu_ns;	/* of the scanning thread, while it is to scan */
 };
 
 /* Chunks to come back to before the round ends. */
@@ -74,6 +74,7 @@ struct mem_scan {
 	u64 interval_ns;	/* from one round's start to the next */
 	u64 round_gained;	/* pages given up this round */
 	u64 next_ns;		/* when the budget allows the next step */
+	u64 run_ns;		/* host->run_ns() when cpu_ns was last added to */
 
 	/* For the estimate. Pages: hashed and given up of late, */
 	u64 looked, gained;

@@ -310,7 +310,8 @@ static const struct mem_host_ops host_ops = {
 	.alloc = op_alloc, .free = op_free, .data = mf_data, .get = mf_get, .put = mf_put,
 	.lock = mf_lock, .unlock = mf_unlock, .settle = op_settle, .unmap = op_unmap,
 	.pinned = op_pinned, .dissolve = op_dissolve, .file_get = op_file_get,
-	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .random = op_random,
+	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .run_ns = op_now_ns,
+	.random = op_random,
 };
 
 /* ------------------------------------------------------------------ workers -- */

@@ -22,6 +22,7 @@ static int refs[FRAMES];		/* in the head; 0 is free */
 static bool head_of_huge[FRAMES];
 static u32 cursor;
 static u64 random_seed;
+static u64 ran;				/* of now, not slept */
 u64 now;
 
 static u32 number(const struct mem_frame *frame)
@@ -103,7 +104,8 @@ static void host_unmap(struct mem_file *file, u64 first, u64 nr);
 static bool host_file_get(struct mem_file *file) { return true; }
 static void host_file_put(struct mem_file *file) { }
 static void host_event(struct mem_pool *p, enum mem_event event) { }
-static u64 host_now(void) { return now += 1000; }
+static u64 host_now(void) { ran += 1000; return now += 1000; }
+static u64 host_run(void) { return ran; }
 
 u64 host_random(void)
 {
@@ -115,7 +117,8 @@ static const struct mem_host_ops host = {
 	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock,
 	.settle = host_lock, .unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
-	.event = host_event, .now_ns = host_now, .random = host_random,
+	.event = host_event, .now_ns = host_now, .run_ns = host_run,
+	.random = host_random,
 };
 
 /* ------------------------------------------------------------------- guests -- */
@@ -287,6 +290,7 @@ static void start(bool huge)
 	memset(head_of_huge, 0, sizeof(head_of_huge));
 	memset(guests, 0, sizeof(guests));
 	cursor = 0;
+	ran = 0;
 	random_seed = 1;
 	assert_int_equal(mem_pool_init(&pool, &host, 0, 16, huge), 0);
 	assert_int_equal(mem_scan_init(&pool), 0);

@@ -252,6 +252,26 @@ static void test_budget(void **state)
 	assert_int_equal(mem_scan_boost(scan), 16);
 }
 
+/* The thread is preempted for a second, or waits for a lock so long. */
+static void another_runs(void)
+{
+	now += 1000000000;
+}
+
+static void test_preempted(void **state)
+{
+	u64 began;
+
+	start_guests(1);
+	fill_guests(1);
+	kapi_set_resched(NULL, another_runs);
+	began = now;
+	round_of_scan();
+	kapi_set_resched(NULL, NULL);
+	assert_true(now - began >= 1000000000);
+	assert_in_range(atomic64_read(&scan->stat.cpu_ns), 1000, 1000000);
+}
+
 static void test_estimate(void **state)
 {
 	u64 estimate;
@@ -312,7 +332,7 @@ int main(void)
 		TEST(test_paused), TEST(test_paused_random), TEST(test_one_guest),
 		TEST(test_steady), TEST(test_metadata), TEST(test_groups), TEST(test_volatile),
 		TEST(test_busy), TEST(test_pinned), TEST(test_reserve), TEST(test_budget),
-		TEST(test_estimate), TEST(test_coming_and_going),
+		TEST(test_preempted), TEST(test_estimate), TEST(test_coming_and_going),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
