@@ -84,6 +84,17 @@ static int order_set(struct pfs_mount *m, const char *text)
 }
 PFS_MOUNT_RW(order);
 
+static ssize_t dissolve_pages_get(struct pfs_mount *m, char *buf)
+{
+	return sysfs_emit(buf, "%u\n", READ_ONCE(m->pool.scan->dissolve_pages));
+}
+
+static int dissolve_pages_set(struct pfs_mount *m, const char *text)
+{
+	return set_number(m, &m->pool.scan->dissolve_pages, text, 0, MEM_HUGE_PAGES);
+}
+PFS_MOUNT_RW(dissolve_pages);
+
 #define SCAN_STAT(_name, _field)							\
 static ssize_t _name##_get(struct pfs_mount *m, char *buf)			\
 {										\
@@ -99,6 +110,8 @@ SCAN_STAT(merged_pages, merged);
 SCAN_STAT(zero_pages, zero);
 SCAN_STAT(protected_pages, protected);
 SCAN_STAT(skipped_pages, skipped);
+SCAN_STAT(dissolved_frames, dissolved);
+SCAN_STAT(gathered_frames, gathered);
 SCAN_STAT(cpu_ns, cpu_ns);
 
 static ssize_t boost_get(struct pfs_mount *m, char *buf)
@@ -115,7 +128,9 @@ PFS_MOUNT_RO(estimate_pages);
 
 static struct attribute *scan_attrs[] = {
 	&mount_run_attr.attr, &mount_pages_per_second_attr.attr, &mount_cpu_percent_attr.attr,
-	&mount_order_attr.attr, &mount_rounds_attr.attr, &mount_visited_pages_attr.attr,
+	&mount_order_attr.attr, &mount_dissolve_pages_attr.attr,
+	&mount_dissolved_frames_attr.attr, &mount_gathered_frames_attr.attr,
+	&mount_rounds_attr.attr, &mount_visited_pages_attr.attr,
 	&mount_hashed_pages_attr.attr, &mount_merged_pages_attr.attr, &mount_zero_pages_attr.attr,
 	&mount_protected_pages_attr.attr, &mount_skipped_pages_attr.attr, &mount_cpu_ns_attr.attr,
 	&mount_boost_attr.attr, &mount_estimate_pages_attr.attr, NULL,

@@ -30,8 +30,8 @@ struct mem_scan_stat {
 	atomic64_t protected;	/* unchanged pages write-protected, so that they can be skipped */
 	atomic64_t skipped;	/* pages known to be unchanged */
 	atomic64_t busy;	/* another chunk was locked: tried again later */
-	atomic64_t dissolved;	/* 2 MiB frames */
-	atomic64_t gathered;
+	atomic64_t dissolved;	/* 2 MiB frames taken apart */
+	atomic64_t gathered;	/* and put together again */
 	atomic64_t cpu_ns;	/* of the scanning thread, while it is to scan */
 };
 

@@ -51,6 +51,7 @@ static void options(void)
 	tap_eq(fs.f_bfree, fs.f_blocks - 256, "statfs: free, less the reserve");
 	tap_eq(fs_mount_stat(MNT, "reserve/target_pages"), 256, "reserve");
 	tap_eq(fs_mount_stat(MNT, "huge"), 0, "huge");
+	tap_eq(fs_mount_stat(MNT, "scan/dissolve_pages"), 1, "2 MiB frames are taken apart for a page");
 	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "size=64M,huge=always"), errno, 0, "remount");
 	tap_eq(fs_mount_stat(MNT, "size_pages"), 16384, "the size has changed");
 	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "uid=0"), errno, EINVAL, "remount: uid");

@@ -25,9 +25,9 @@
 
 /* Of a mount's scanner, below scan/. */
 #define RAM_SCAN_NUMBERS(X) \
-	X(run) X(pages_per_second) X(cpu_percent) X(rounds) X(visited_pages) X(hashed_pages) \
-	X(merged_pages) X(zero_pages) X(protected_pages) X(skipped_pages) X(cpu_ns) X(boost) \
-	X(estimate_pages)
+	X(run) X(pages_per_second) X(cpu_percent) X(dissolve_pages) X(rounds) X(visited_pages) \
+	X(hashed_pages) X(merged_pages) X(zero_pages) X(protected_pages) X(skipped_pages) \
+	X(dissolved_frames) X(gathered_frames) X(cpu_ns) X(boost) X(estimate_pages)
 
 /* Of a mount itself. */
 #define RAM_MOUNT_NUMBERS(X) \
