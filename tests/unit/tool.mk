@@ -25,8 +25,8 @@ $(TOOL_TESTS:%=$(TOOL_TEST_DIR)/%): $(TOOL_TEST_DIR)/%: tests/unit/%.c $(TOOL_TE
 $(TOOL_TEST_DIR)/tool_oom: TOOL_TEST_FLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=vasprintf
 
-# clones that end early
-$(TOOL_TEST_DIR)/tool_ram: TOOL_TEST_FLAGS += -Wl,--wrap=ioctl
+# clones that end early; names that are looked at
+$(TOOL_TEST_DIR)/tool_ram: TOOL_TEST_FLAGS += -Wl,--wrap=ioctl,--wrap=fstatat
 
 # run by tests/unit/run-tool with every bad argument there is
 $(TOOL_TEST_DIR)/penumbra-asan: TOOL_TEST_FLAGS += -Wl,--wrap=ioctl

@@ -174,6 +174,11 @@ static void test_sharing(void **state)
 	exhaust(*state, share);
 }
 
+static int refuse_file(size_t file, int fd, void *arg)
+{
+	return -EIO;
+}
+
 static void list_ram(struct tree *t)
 {
 	struct ram_users users = {};
@@ -185,6 +190,8 @@ static void list_ram(struct tree *t)
 		assert_int_equal(list.mount[0].nr, 20);
 		ret = ram_users_read(&t->fs, &list, &users);
 		assert_true(ret || users.nr == 0);
+		if (!ret)
+			ret = ram_files_each(&t->fs, &list.mount[0], &users, refuse_file, NULL);
 		ram_list_free(&list);
 	}
 	assert_true(!ret || ret == -ENOMEM);

@@ -38,6 +38,18 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return 0;
 }
 
+/* Names that were looked at. */
+static int nr_looked;
+
+int __real_fstatat(int dir, const char *name, struct stat *st, int flags);
+int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags);
+
+int __wrap_fstatat(int dir, const char *name, struct stat *st, int flags)
+{
+	nr_looked++;
+	return __real_fstatat(dir, name, st, flags);
+}
+
 static void put_file(struct tree *t, const char *mount, const char *inode, const char *name,
 		     const char *resident)
 {
@@ -87,7 +99,8 @@ static void test_list(void **state)
 	assert_int_equal(ram_list_read(&t->fs, &list), 0);
 	assert_int_equal(list.nr, 2);
 	assert_string_equal(list.mount[0].id, "0:9");
-	assert_int_equal(list.mount[0].frame_pages, 0);
+	assert_true(list.mount[0].frame_pages == RAM_UNKNOWN);
+	assert_true(list.mount[0].scan.run == RAM_UNKNOWN);
 	assert_string_equal(list.mount[0].path, "");
 	assert_int_equal(list.mount[1].dev, makedev(0, 42));
 	assert_int_equal(list.mount[1].frame_pages, 100);
@@ -106,6 +119,32 @@ static void test_list(void **state)
 	assert_int_equal(ram_mount_at(&t->fs, "/tmp/penumbra", &dev), -ENOENT);
 }
 
+static int count(size_t file, int fd, void *arg)
+{
+	const struct ram_mount *m = ((const void **)arg)[0];
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_ino, m->file[file].inode);
+	++*(int *)((void **)arg)[1];
+	return 0;
+}
+
+static int stop(size_t file, int fd, void *arg)
+{
+	return 7;
+}
+
+/* How many files of the mount can be read. */
+static int reach(struct tree *t, const struct ram_mount *mount, const struct ram_users *users)
+{
+	int nr = 0;
+
+	assert_int_equal(ram_files_each(&t->fs, mount, users, count,
+					(const void *[]){ mount, &nr }), 0);
+	return nr;
+}
+
 /* A mount whose device is the one the tree is on, with a file in a folder and one without a name. */
 static void test_users(void **state)
 {
@@ -114,7 +153,6 @@ static void test_users(void **state)
 	struct ram_users users;
 	struct ram_list list;
 	struct stat st;
-	int fd;
 
 	tree_text(t, "/mnt/deep/er/one", "1");
 	snprintf(path, sizeof(path), "%s/mnt/deep/er/one", t->dir);
@@ -140,21 +178,98 @@ static void test_users(void **state)
 	assert_non_null(ram_user_of(&users, st.st_dev, st.st_ino));
 	assert_int_equal(ram_user_of(&users, st.st_dev, st.st_ino)->fd, 11);
 	assert_string_equal(ram_user_of(&users, st.st_dev, st.st_ino)->name, "web");
-	for (int i = 0; i < 2; i++) {	/* by the user's descriptor, then by name */
-		bool known = list.mount[0].file[i].inode == st.st_ino;
-
-		fd = ram_file_open(&t->fs, &list.mount[0], &list.mount[0].file[i], &users);
-		assert_int_equal(fd >= 0, known);
-		if (fd >= 0)
-			close(fd);
-	}
+	/* by the user's descriptor, by name when it has closed it, by name alone */
+	assert_int_equal(reach(t, &list.mount[0], &users), 1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(reach(t, &list.mount[0], &users), 1);
 	ram_users_free(&users);
-	for (size_t i = 0; i < list.mount[0].nr; i++) {
-		fd = ram_file_open(&t->fs, &list.mount[0], &list.mount[0].file[i], &users);
-		assert_int_equal(fd >= 0, list.mount[0].file[i].inode == st.st_ino);
-		if (fd >= 0)
-			close(fd);
+	assert_int_equal(reach(t, &list.mount[0], &users), 1);
+	/* it has gone, and what has its name now is another */
+	snprintf(path, sizeof(path), "%s/mnt/deep/er/one", t->dir);
+	assert_int_equal(rename(path, strcat(strcpy(line, path), "-kept")), 0);
+	tree_text(t, "/mnt/deep/er/one", "1");
+	assert_int_equal(unlink(line), 0);
+	assert_int_equal(reach(t, &list.mount[0], &users), 0);
+	ram_list_free(&list);
+}
+
+#define MANY	300
+
+/* Many files, users and folders: each name is looked at once, however deep it is. */
+static void test_many(void **state)
+{
+	struct tree *t = *state;
+	char path[512], id[32], deep[200] = "/mnt";
+	struct ram_users users;
+	struct ram_list list;
+	struct stat st;
+
+	for (int i = 0; i < MANY; i++) {
+		if (i % 10 == 9)
+			strcat(deep, "/d");
+		snprintf(path, sizeof(path), "%s/f%d", deep, i);
+		tree_text(t, path, "1");
+		snprintf(path, sizeof(path), "%s%s/f%d", t->dir, deep, i);
+		assert_int_equal(stat(path, &st), 0);
+		snprintf(id, sizeof(id), "%u:%u", major(st.st_dev), minor(st.st_dev));
+		snprintf(path, sizeof(path), "%lu", (unsigned long)st.st_ino);
+		put_file(t, id, path, "f\n", "1\n");
+		if (i % 2)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/cmdline", 1000 - i);
+		tree_write(t, path, "q\0-name\0web\0", 12, 0);
+		snprintf(path, sizeof(path), "/proc/%d/fd/none", 1000 - i);
+		tree_text(t, path, "");
+		snprintf(path, sizeof(path), "%s/proc/%d/fd/3", t->dir, 1000 - i);
+		snprintf(id, sizeof(id), "/f%d", i);
+		assert_int_equal(symlink(strcat(strcat(strcpy((char[512]){}, t->dir), deep), id), path), 0);
 	}
+	snprintf(path, sizeof(path), "21 1 %u:%u / /mnt rw - penumbra none rw\n", major(st.st_dev),
+		 minor(st.st_dev));
+	tree_text(t, "/proc/self/mountinfo", path);
+	assert_int_equal(ram_list_read(&t->fs, &list), 0);
+	assert_int_equal(list.mount[0].nr, MANY);
+	assert_int_equal(ram_users_read(&t->fs, &list, &users), 0);
+	assert_int_equal(users.nr, MANY / 2);
+	nr_looked = 0;
+	assert_int_equal(reach(t, &list.mount[0], &users), MANY);
+	assert_true(nr_looked && nr_looked <= MANY + MANY / 10);
+	assert_int_equal(ram_files_each(&t->fs, &list.mount[0], &users, stop, NULL), 7);
+	ram_users_free(&users);
+	ram_list_free(&list);
+}
+
+/* Names that cannot be had, and why. */
+static void test_labels(void **state)
+{
+	static const struct { const char *name; int err; const char *label; } cases[] = {
+		{ "/a/b", 0, "a/b" }, { "a", 0, "a" }, { "/a//deleted", 0, "(no name)" },
+		{ "//deleted", 0, "(no name)" }, { "", 0, "(no name)" }, { NULL, -ENOENT, "(no name)" },
+		{ NULL, -ENAMETOOLONG, "(long name)" }, { NULL, -EACCES, "-" },
+	};
+	char name[256 + 1] = "", path[512];
+	struct tree *t = *state;
+	struct ram_list list;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct ram_file file = { .name = (char *)cases[i].name, .name_err = cases[i].err };
+
+		assert_string_equal(ram_file_label(&file), cases[i].label);
+	}
+	/* a link to a name that no filesystem has: opening it is ENAMETOOLONG */
+	memset(name, 'a', sizeof(name) - 1);
+	put_file(t, "0:7", "5", "", "1\n");
+	snprintf(path, sizeof(path), "%s" RAM_DIR "/0:7/files/5/name", t->dir);
+	assert_int_equal(unlink(path) || symlink(name, path), 0);
+	memset(path, 'b', sizeof(path) - 1);
+	path[sizeof(path) - 1] = 0;
+	put_file(t, "0:7", "6", path, "1\n");
+	assert_int_equal(ram_list_read(&t->fs, &list), 0);
+	assert_string_equal(ram_file_label(&list.mount[0].file[0]), "(long name)");
+	assert_int_equal(list.mount[0].file[0].resident_pages, 1);
+	assert_true(list.mount[0].file[0].zero_pages == RAM_UNKNOWN);
+	assert_false(list.mount[0].file[0].hidden);
+	assert_string_equal(ram_file_label(&list.mount[0].file[1]), path);
 	ram_list_free(&list);
 }
 
@@ -378,7 +493,8 @@ static void test_bad_conf(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_TREE(test_list), ON_TREE(test_users), ON_TREE(test_create),
+		ON_TREE(test_list), ON_TREE(test_users), ON_TREE(test_many), ON_TREE(test_labels),
+		ON_TREE(test_create),
 		ON_TREE(test_replace), ON_TREE(test_copy), ON_TREE(test_short_clone),
 		ON_TREE(test_conf), ON_TREE(test_bad_conf),
 	};

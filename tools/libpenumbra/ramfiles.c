@@ -8,6 +8,9 @@
 #include "libpenumbra/ramfiles.h"
 #include "libpenumbra/text.h"
 
+/* As long as the kernel's files get. */
+#define NAME_BYTES	4097
+
 /* One of a set of files that hold a number each, and where the number goes. */
 struct number {
 	const char *name;
@@ -25,44 +28,76 @@ static const struct number mount_numbers[] = {
 	RAM_RESERVE_NUMBERS(RESERVE_NUMBER) {}
 };
 
-static void read_numbers(const struct hostfs *fs, const char *dir, const struct number *numbers,
+/* True: some of them are not for this user. */
+static bool read_numbers(const struct hostfs *fs, const char *dir, const struct number *numbers,
 			 void *object)
 {
+	bool hidden = false;
+	int err;
+
 	for (; numbers->name; numbers++) {
 		uint64_t *value = (uint64_t *)((char *)object + numbers->offset);
 
-		if (hostfs_read_u64(fs, value, "%s/%s", dir, numbers->name))
-			*value = 0;
+		err = hostfs_read_u64(fs, value, "%s/%s", dir, numbers->name);
+		if (err)
+			*value = RAM_UNKNOWN;
+		hidden |= err == -EACCES || err == -EPERM;
 	}
+	return hidden;
 }
 
-/* Names come from users: no control characters to a terminal. */
-static void read_word(const struct hostfs *fs, char *word, size_t size, const char *dir,
-		      const char *name)
+/* Names come from users: no control characters to a terminal. 0 or -errno. */
+static int read_word(const struct hostfs *fs, char *word, size_t size, const char *dir,
+		     const char *name)
 {
-	if (hostfs_read(fs, word, size, "%s/%s", dir, name) < 0)
+	ssize_t len = hostfs_read(fs, word, size, "%s/%s", dir, name);
+
+	if (len < 0)
 		*word = 0;
 	for (; *word; word++)
 		if ((unsigned char)*word < ' ' || *word == 0x7f)
 			*word = '?';
+	return len < 0 ? len : 0;
 }
 
-/* False: it is gone, or no file. */
-static bool read_file(const struct hostfs *fs, const char *mount, const char *inode,
-		      struct ram_file *file)
+static int read_name(const struct hostfs *fs, const char *dir, struct ram_file *file)
+{
+	char name[NAME_BYTES];
+
+	file->name_err = read_word(fs, name, sizeof(name), dir, "name");
+	if (file->name_err)
+		return 0;
+	file->name = strdup(name);
+	return file->name ? 0 : -ENOMEM;
+}
+
+/* 0; -ENOENT: it is gone, or no file; -ENOMEM. */
+static int read_file(const struct hostfs *fs, const char *mount, const char *inode,
+		     struct ram_file *file)
 {
 	char dir[128];
 
 	*file = (struct ram_file){};
 	if (text_parse_u64(inode, &file->inode))
-		return false;
+		return -ENOENT;
 	snprintf(dir, sizeof(dir), RAM_DIR "/%s/files/%s", mount, inode);
-	read_word(fs, file->name, sizeof(file->name), dir, "name");
-	read_word(fs, file->group, sizeof(file->group), dir, "group");
-	read_word(fs, file->share, sizeof(file->share), dir, "share");
-	read_numbers(fs, dir, file_numbers, file);
-	/* what vanished halfway has read as zeros from then on */
-	return hostfs_exists(fs, "%s", dir);
+	if (read_name(fs, dir, file))
+		return -ENOMEM;
+	(void)read_word(fs, file->group, sizeof(file->group), dir, "group");
+	(void)read_word(fs, file->share, sizeof(file->share), dir, "share");
+	file->hidden = read_numbers(fs, dir, file_numbers, file);
+	/* what vanished halfway could not be read from then on */
+	if (hostfs_exists(fs, "%s", dir))
+		return 0;
+	free(file->name);
+	return -ENOENT;
+}
+
+static void free_files(struct ram_mount *mount)
+{
+	for (size_t i = 0; i < mount->nr; i++)
+		free(mount->file[i].name);
+	free(mount->file);
 }
 
 static int read_files(const struct hostfs *fs, struct ram_mount *mount)
@@ -75,8 +110,13 @@ static int read_files(const struct hostfs *fs, struct ram_mount *mount)
 	mount->file = calloc(names.nr + 1, sizeof(*mount->file));
 	if (!mount->file)
 		ret = -ENOMEM;
-	for (size_t i = 0; !ret && i < names.nr; i++)
-		mount->nr += read_file(fs, mount->id, names.name[i], &mount->file[mount->nr]);
+	for (size_t i = 0; !ret && i < names.nr; i++) {
+		ret = read_file(fs, mount->id, names.name[i], &mount->file[mount->nr]);
+		if (!ret)
+			mount->nr++;
+		else if (ret == -ENOENT)
+			ret = 0;
+	}
 	hostfs_names_free(&names);
 	return ret;
 }
@@ -110,25 +150,33 @@ static int read_mount(const struct hostfs *fs, const char *id, struct ram_mount 
 		return -ENOENT;
 	strcpy(mount->id, id);
 	snprintf(dir, sizeof(dir), RAM_DIR "/%s", id);
-	read_numbers(fs, dir, mount_numbers, mount);
-	read_word(fs, mount->scan.order, sizeof(mount->scan.order), dir, "scan/order");
-	read_word(fs, mount->reserve.state, sizeof(mount->reserve.state), dir, "reserve/state");
+	(void)read_numbers(fs, dir, mount_numbers, mount);
+	(void)read_word(fs, mount->scan.order, sizeof(mount->scan.order), dir, "scan/order");
+	(void)read_word(fs, mount->reserve.state, sizeof(mount->reserve.state), dir, "reserve/state");
 	ret = read_files(fs, mount);
 	if (!ret && !hostfs_exists(fs, "%s", dir))
 		ret = -ENOENT;
 	if (ret)
-		free(mount->file);
+		free_files(mount);
 	return ret;
+}
+
+/* Has it one, or had it one when it was read? */
+static bool has_name(const struct ram_file *file)
+{
+	static const char gone[] = "//deleted";	/* the kernel's mark */
+	size_t len = file->name ? strlen(file->name) : 0, tail = sizeof(gone) - 1;
+
+	return len && (len < tail || strcmp(file->name + len - tail, gone));
 }
 
 const char *ram_file_label(const struct ram_file *file)
 {
-	static const char gone[] = "//deleted";	/* the kernel's mark */
-	size_t len = strlen(file->name), tail = sizeof(gone) - 1;
-
-	if (!len || (len >= tail && !strcmp(file->name + len - tail, gone)))
-		return "(no name)";
-	return file->name + (*file->name == '/');
+	if (has_name(file))
+		return file->name + (*file->name == '/');
+	if (file->name_err == -ENAMETOOLONG)
+		return "(long name)";
+	return file->name_err == -EACCES || file->name_err == -EPERM ? "-" : "(no name)";
 }
 
 /* ---- where they are mounted ---- */
@@ -281,7 +329,7 @@ int ram_list_read(const struct hostfs *fs, struct ram_list *list)
 void ram_list_free(struct ram_list *list)
 {
 	for (size_t i = 0; i < list->nr; i++)
-		free(list->mount[i].file);
+		free_files(&list->mount[i]);
 	free(list->mount);
 	*list = (struct ram_list){};
 }

@@ -37,10 +37,15 @@
 
 #define RAM_MEMBER(name) uint64_t name;
 
+/* A number that could not be read: this user may not, or this version of the module has it not. */
+#define RAM_UNKNOWN	UINT64_MAX
+
 struct ram_file {
 	uint64_t inode;
-	char name[1024];	/* its path in the mount; longer ones are cut */
-	char group[64];
+	char *name;		/* its path in the mount; NULL: not to be had */
+	int name_err;		/* why, -errno */
+	bool hidden;		/* this user may not read some of its numbers */
+	char group[64];		/* "": none, or not to be read */
 	char share[16];		/* "group" or "never" */
 	RAM_FILE_NUMBERS(RAM_MEMBER)
 };
@@ -73,7 +78,7 @@ struct ram_list {
 
 /*
  * All mounts with their files. -ENOENT: the module is not loaded. A mount or a file that goes
- * meanwhile is left out; a number that this version of the module has not is 0.
+ * meanwhile is left out; a number that could not be read is RAM_UNKNOWN.
  */
 int ram_list_read(const struct hostfs *fs, struct ram_list *list);
 void ram_list_free(struct ram_list *list);
@@ -87,7 +92,10 @@ int ram_mount_at(const struct hostfs *fs, const char *path, dev_t *dev);
 /* The id of the mount that the file or folder @path is on, or would be: 0 or -ENOENT. */
 int ram_mount_of(const struct hostfs *fs, const char *path, char *id, size_t size);
 
-/* Its name for people: without the first "/"; "(no name)" if it has none, or none any more. */
+/*
+ * Its name for people: without the first "/"; "(no name)" if it has none, or none any more, "(long name)" for
+ * one of more characters than the kernel tells, "-" if it is not for this user to read.
+ */
 const char *ram_file_label(const struct ram_file *file);
 
 /* ---- who has them open ---- */
@@ -102,7 +110,7 @@ struct ram_user {
 };
 
 struct ram_users {
-	struct ram_user *user;
+	struct ram_user *user;	/* by file; one for each, that with the lowest pid */
 	size_t nr, room;
 };
 
@@ -110,14 +118,17 @@ struct ram_users {
 int ram_users_read(const struct hostfs *fs, const struct ram_list *list, struct ram_users *users);
 void ram_users_free(struct ram_users *users);
 
-/* The first, or NULL. */
+/* Or NULL. */
 const struct ram_user *ram_user_of(const struct ram_users *users, dev_t dev, uint64_t inode);
 
 /*
- * A descriptor of the file, for reading: through that of a user, or by a name that the file still
- * has. -ENOENT when there is no way to it, else what open(2) said.
+ * Calls @each, in no order, once for every file of @mount that this user can read: its number
+ * in the mount's list, and a descriptor that is closed afterwards. Files are reached through those who
+ * have them open, and all others by one walk over the names there are. Ends early, and returns what @each
+ * returned, if that is not 0. -ENOMEM, or 0.
  */
-int ram_file_open(const struct hostfs *fs, const struct ram_mount *mount,
-		  const struct ram_file *file, const struct ram_users *users);
+int ram_files_each(const struct hostfs *fs, const struct ram_mount *mount,
+		   const struct ram_users *users, int (*each)(size_t file, int fd, void *arg),
+		   void *arg);
 
 #endif

@@ -10,8 +10,8 @@
 #include "libpenumbra/ramfiles.h"
 #include "libpenumbra/text.h"
 
-/* Folders in folders that are searched for a file's name. */
-#define MAX_DEPTH	8
+/* Folders in folders that are searched for files: each takes a descriptor. */
+#define MAX_DEPTH	500
 
 static bool is_ram(const struct ram_list *list, const struct stat *st)
 {
@@ -26,8 +26,6 @@ static int add_user(struct ram_users *users, const struct ram_user *user)
 	size_t room = users->room ? users->room * 2 : 16;
 	struct ram_user *bigger;
 
-	if (ram_user_of(users, user->dev, user->inode))
-		return 0;
 	if (users->nr == users->room) {
 		bigger = realloc(users->user, room * sizeof(*bigger));
 		if (!bigger)
@@ -37,6 +35,36 @@ static int add_user(struct ram_users *users, const struct ram_user *user)
 	}
 	users->user[users->nr++] = *user;
 	return 0;
+}
+
+static int compare_files(const struct ram_user *a, const struct ram_user *b)
+{
+	if (a->dev != b->dev)
+		return a->dev < b->dev ? -1 : 1;
+	return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+static int compare_users(const void *x, const void *y)
+{
+	const struct ram_user *a = x, *b = y;
+	int diff = compare_files(a, b);
+
+	if (diff)
+		return diff;
+	return a->pid != b->pid ? (a->pid < b->pid ? -1 : 1) : a->fd < b->fd ? -1 : a->fd > b->fd;
+}
+
+/* Sorts them, and leaves one for each file. */
+static void keep_first(struct ram_users *users)
+{
+	size_t nr = 0;
+
+	if (users->nr)
+		qsort(users->user, users->nr, sizeof(*users->user), compare_users);
+	for (size_t i = 0; i < users->nr; i++)
+		if (!nr || compare_files(&users->user[nr - 1], &users->user[i]))
+			users->user[nr++] = users->user[i];
+	users->nr = nr;
 }
 
 /* The RAM files that one VM has open. */
@@ -95,6 +123,7 @@ int ram_users_read(const struct hostfs *fs, const struct ram_list *list, struct 
 	hostfs_names_free(&names);
 	if (ret)
 		ram_users_free(users);
+	keep_first(users);
 	return ret;
 }
 
@@ -106,68 +135,116 @@ void ram_users_free(struct ram_users *users)
 
 const struct ram_user *ram_user_of(const struct ram_users *users, dev_t dev, uint64_t inode)
 {
-	for (size_t i = 0; i < users->nr; i++)
-		if (users->user[i].dev == dev && users->user[i].inode == inode)
-			return &users->user[i];
+	struct ram_user wanted = { .dev = dev, .inode = inode };
+	size_t low = 0, high = users->nr, mid;
+	int diff;
+
+	while (low < high) {
+		mid = (low + high) / 2;
+		diff = compare_files(&users->user[mid], &wanted);
+		if (!diff)
+			return &users->user[mid];
+		if (diff < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
 	return NULL;
 }
 
-/* ---- opening ---- */
+/* ---- reaching files ---- */
 
-/* @fd if it is the file that is wanted, else it is closed: -ENOENT. */
-static int only_if(int fd, dev_t dev, uint64_t inode)
+struct walk {
+	const struct ram_mount *mount;
+	int (*each)(size_t file, int fd, void *arg);
+	void *arg;
+	bool *reached;		/* by file */
+	size_t left;		/* files that are not */
+	int ret;
+};
+
+static bool goes_on(const struct walk *w)
+{
+	return w->left && !w->ret;
+}
+
+/* @fd, which it closes: what was to be file @i of the mount, if it could be opened. */
+static void reach(struct walk *w, size_t i, int fd)
 {
 	struct stat st;
 
 	if (fd < 0)
-		return fd;
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == dev && st.st_ino == inode)
-		return fd;
+		return;
+	if (!fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_dev == w->mount->dev &&
+	    st.st_ino == w->mount->file[i].inode) {
+		w->reached[i] = true;
+		w->left--;
+		w->ret = w->each(i, fd, w->arg);
+	}
 	close(fd);
-	return -ENOENT;
 }
 
-/* Searches the folder @dir, which it closes, and those below it on the same filesystem. */
-static int open_below(int dir, dev_t dev, uint64_t inode, int depth)
+static int compare_inodes(const void *x, const void *y)
+{
+	const struct ram_file *a = x, *b = y;
+
+	return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+/* One more name of a regular file. */
+static void look_at(struct walk *w, int dir, const char *name, uint64_t inode)
+{
+	const struct ram_mount *m = w->mount;
+	const struct ram_file key = { .inode = inode };
+	const struct ram_file *file = bsearch(&key, m->file, m->nr, sizeof(key), compare_inodes);
+
+	if (file && !w->reached[file - m->file])
+		reach(w, file - m->file, openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+/* The folder @dir, which it closes, and those below it on the same filesystem. */
+static void walk_below(struct walk *w, int dir, int depth)
 {
 	DIR *stream = dir < 0 ? NULL : fdopendir(dir);
 	struct dirent *entry;
-	int fd = -ENOENT;
 	struct stat st;
 
 	if (!stream && dir >= 0)
 		close(dir);
-	while (stream && fd == -ENOENT && (entry = readdir(stream))) {
+	while (stream && goes_on(w) && (entry = readdir(stream))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
 		    fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    st.st_dev != dev)
+		    st.st_dev != w->mount->dev)
 			continue;
-		if (S_ISDIR(st.st_mode) && depth) {
-			fd = open_below(openat(dirfd(stream), entry->d_name,
-					       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
-					dev, inode, depth - 1);
-		} else if (S_ISREG(st.st_mode) && st.st_ino == inode) {
-			fd = openat(dirfd(stream), entry->d_name,
-				    O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-			fd = fd < 0 ? -errno : only_if(fd, dev, inode);
-		}
+		if (S_ISREG(st.st_mode))
+			look_at(w, dirfd(stream), entry->d_name, st.st_ino);
+		else if (S_ISDIR(st.st_mode) && depth)
+			walk_below(w, openat(dirfd(stream), entry->d_name,
+					     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), depth - 1);
 	}
 	if (stream)
 		closedir(stream);
-	return fd;
 }
 
-int ram_file_open(const struct hostfs *fs, const struct ram_mount *mount,
-		  const struct ram_file *file, const struct ram_users *users)
+int ram_files_each(const struct hostfs *fs, const struct ram_mount *mount,
+		   const struct ram_users *users, int (*each)(size_t file, int fd, void *arg),
+		   void *arg)
 {
-	const struct ram_user *user = ram_user_of(users, mount->dev, file->inode);
-	int fd = -ENOENT;
+	struct walk w = { .mount = mount, .each = each, .arg = arg, .left = mount->nr };
+	const struct ram_user *user;
 
-	if (user)
-		fd = only_if(hostfs_open_file(fs, O_RDONLY, "/proc/%d/fd/%d", (int)user->pid,
-					      user->fd), mount->dev, file->inode);
-	if (fd < 0 && mount->path[0])
-		fd = open_below(hostfs_open_file(fs, O_RDONLY | O_DIRECTORY, "%s", mount->path),
-				mount->dev, file->inode, MAX_DEPTH);
-	return fd;
+	w.reached = calloc(mount->nr + 1, sizeof(*w.reached));
+	if (!w.reached)
+		return -ENOMEM;
+	for (size_t i = 0; i < mount->nr && goes_on(&w); i++) {
+		user = ram_user_of(users, mount->dev, mount->file[i].inode);
+		if (user)
+			reach(&w, i, hostfs_open_file(fs, O_RDONLY, "/proc/%d/fd/%d", (int)user->pid,
+						      user->fd));
+	}
+	if (goes_on(&w) && mount->path[0])
+		walk_below(&w, hostfs_open_file(fs, O_RDONLY | O_DIRECTORY, "%s", mount->path),
+			   MAX_DEPTH);
+	free(w.reached);
+	return w.ret;
 }

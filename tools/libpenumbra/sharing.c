@@ -77,6 +77,7 @@ int sharing_add_fd(struct sharing *s, uint32_t file, int fd)
 {
 	uint64_t *entry = malloc(CALL_PAGES * sizeof(*entry));
 	struct penumbra_mem_map map = { .pages = CALL_PAGES, .entries = (uintptr_t)entry };
+	size_t nr_names = s->nr_names;
 	int n, ret = 0;
 
 	if (!entry)
@@ -91,6 +92,10 @@ int sharing_add_fd(struct sharing *s, uint32_t file, int fd)
 		}
 		ret = sharing_add(s, file, entry, n);
 		map.first += n;
+	}
+	if (ret) {	/* all of it, or nothing */
+		s->nr_names = nr_names;
+		s->file[file] = (struct sharing_file){};
 	}
 	free(entry);
 	return ret;

@@ -226,19 +226,25 @@ static int shown_width(const char *s)
 
 static int column_width(const struct text_table *t, unsigned int column)
 {
-	int width = 0;
+	int width = 0, shown;
 
-	for (size_t i = column; i < t->nr; i += t->columns)
-		if (shown_width(t->cell[i]) > width)
-			width = shown_width(t->cell[i]);
+	for (size_t i = column; i < t->nr; i += t->columns) {
+		shown = shown_width(t->cell[i]);
+		if (shown > width)
+			width = shown;
+	}
 	return width;
 }
 
 void text_table_print(struct text_table *t, const char *indent)
 {
+	int width[TEXT_MAX_COLUMNS];
+
+	for (unsigned int column = 0; column < t->columns; column++)
+		width[column] = column_width(t, column);
 	for (size_t i = 0; i < t->nr; i++) {
 		unsigned int column = i % t->columns;
-		int pad = column_width(t, column) - shown_width(t->cell[i]);
+		int pad = width[column] - shown_width(t->cell[i]);
 		bool last = column + 1 == t->columns;
 
 		if (last && !*t->cell[i])

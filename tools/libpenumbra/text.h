@@ -38,7 +38,9 @@ bool text_name_of_cmdline(const char *cmdline, size_t len, char *name, size_t si
 /* Does @word stand in @list, @len bytes of words separated by blanks? */
 bool text_has_word(const char *list, size_t len, const char *word);
 
-/* A table of aligned columns, collected first and printed once. */
+#define TEXT_MAX_COLUMNS	16
+
+/* A table of aligned columns, TEXT_MAX_COLUMNS at most, collected first and printed once. */
 struct text_table {
 	char **cell;
 	size_t nr, room;

@@ -12,10 +12,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include "builtin.h"
+#include "figures.h"
 #include "libpenumbra/cpu.h"
 #include "libpenumbra/platform.h"
-#include "libpenumbra/ramfiles.h"
-#include "libpenumbra/text.h"
 
 enum state { OK, WARN, FAIL, NR_STATES };
 
@@ -326,8 +325,7 @@ static void look_ram_files(const struct machine *m, struct finding *f)
 	if (mount) {
 		found(f, OK, "penumbra_mem, mounted at %.60s, %zu file%s, %s in frames, %s saved",
 		      mount->path[0] ? mount->path : mount->id, mount->nr, mount->nr == 1 ? "" : "s",
-		      text_size(frames, mount->frame_pages * RAM_PAGE_BYTES),
-		      text_size(saved, mount->saved_pages * RAM_PAGE_BYTES));
+		      figure_size(frames, mount->frame_pages), figure_size(saved, mount->saved_pages));
 	} else {
 		found(f, OK, "penumbra_mem is loaded and not mounted: guests' memory is not in files");
 		advise(f, "mkdir -p " RAM_MOUNT " && mount -t penumbra none " RAM_MOUNT);

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "builtin.h"
-#include "libpenumbra/ramfiles.h"
-#include "libpenumbra/text.h"
+#include "figures.h"
 
 struct options {
 	const char *which;	/* VM, name, inode or path of a file; NULL: all */
@@ -28,7 +28,7 @@ struct view {
 /* The kernel's name of a file is its path in the mount, "//deleted" after it when it has gone. */
 static bool is_name(const char *name, const char *asked)
 {
-	return !strcmp(name, asked) || (*name == '/' && !strcmp(name + 1, asked));
+	return name && (!strcmp(name, asked) || (*name == '/' && !strcmp(name + 1, asked)));
 }
 
 static bool is_wanted(const struct view *v, const struct ram_mount *m, const struct ram_file *f)
@@ -55,6 +55,16 @@ static size_t count_wanted(const struct view *v)
 	return n;
 }
 
+/* Files whose numbers are not for this user. */
+static size_t count_hidden(const struct ram_mount *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->nr; i++)
+		n += m->file[i].hidden;
+	return n;
+}
+
 /* ---- text ---- */
 
 static const char *or_dash(const char *text)
@@ -62,29 +72,21 @@ static const char *or_dash(const char *text)
 	return *text ? text : "-";
 }
 
-static void add_size(struct text_table *t, uint64_t pages)
-{
-	char text[TEXT_SIZE_BYTES];
-
-	text_table_add(t, "%s", text_size(text, pages * RAM_PAGE_BYTES));
-}
-
 static void add_row(struct text_table *t, const struct view *v, const struct ram_mount *m,
 		    const struct ram_file *f)
 {
 	const struct ram_user *user = ram_user_of(&v->users, m->dev, f->inode);
-	char count[TEXT_COUNT_BYTES];
 
 	text_table_add(t, "%s", user ? user->name : "-");
 	text_table_add(t, "%s", ram_file_label(f));
 	text_table_add(t, "%s", strcmp(f->share, "never") ? or_dash(f->group) : "never");
-	add_size(t, f->size_pages);
-	add_size(t, f->resident_pages);
-	add_size(t, f->private_pages);
-	add_size(t, f->shared_pages);
-	add_size(t, f->proportional_pages);
-	add_size(t, f->zero_pages);
-	text_table_add(t, "%s", text_count(count, f->cow_breaks));
+	figure_add_size(t, f->size_pages);
+	figure_add_size(t, f->resident_pages);
+	figure_add_size(t, f->private_pages);
+	figure_add_size(t, f->shared_pages);
+	figure_add_size(t, f->proportional_pages);
+	figure_add_size(t, f->zero_pages);
+	figure_add_count(t, f->cow_breaks);
 }
 
 static void print_mount(const struct ram_mount *m)
@@ -92,11 +94,20 @@ static void print_mount(const struct ram_mount *m)
 	char frames[TEXT_SIZE_BYTES], saved[TEXT_SIZE_BYTES], limit[TEXT_SIZE_BYTES];
 
 	printf("%s: %zu file%s, frames %s", m->path[0] ? m->path : m->id, m->nr,
-	       m->nr == 1 ? "" : "s", text_size(frames, m->frame_pages * RAM_PAGE_BYTES));
+	       m->nr == 1 ? "" : "s", figure_size(frames, m->frame_pages));
 	if (m->size_pages)
-		printf(" of %s", text_size(limit, m->size_pages * RAM_PAGE_BYTES));
-	printf(", saved %s, reserve %s\n", text_size(saved, m->saved_pages * RAM_PAGE_BYTES),
+		printf(" of %s", figure_size(limit, m->size_pages));
+	printf(", saved %s, reserve %s\n", figure_size(saved, m->saved_pages),
 	       or_dash(m->reserve.state));
+}
+
+static void print_hidden(const struct ram_mount *m)
+{
+	size_t hidden = count_hidden(m);
+
+	if (hidden)
+		printf("  (\"-\": numbers of %zu file%s cannot be read%s)\n", hidden, hidden == 1 ? "" : "s",
+		       geteuid() ? ": be root" : "");
 }
 
 static void print_all(const struct view *v)
@@ -119,21 +130,8 @@ static void print_all(const struct view *v)
 		for (size_t k = 0; k < m->nr; k++)
 			add_row(&t, v, m, &m->file[k]);
 		text_table_print(&t, "  ");
+		print_hidden(m);
 	}
-}
-
-static void add_line(struct text_table *t, const char *title, uint64_t pages)
-{
-	text_table_add(t, "%s", title);
-	add_size(t, pages);
-}
-
-static void add_count(struct text_table *t, const char *title, uint64_t n)
-{
-	char count[TEXT_COUNT_BYTES];
-
-	text_table_add(t, "%s", title);
-	text_table_add(t, "%s", text_count(count, n));
 }
 
 static void print_file(const struct view *v, const struct ram_mount *m, const struct ram_file *f)
@@ -146,19 +144,19 @@ static void print_file(const struct view *v, const struct ram_mount *m, const st
 	if (user)
 		printf("memory of %s, process %d\n", user->name, (int)user->pid);
 	text_table_init(&t, "lr");
-	add_line(&t, "size", f->size_pages);
-	add_line(&t, "resident", f->resident_pages);
-	add_line(&t, "private", f->private_pages);
-	add_line(&t, "shared", f->shared_pages);
-	add_line(&t, "proportional", f->proportional_pages);
-	add_line(&t, "found zero", f->zero_pages);
-	add_line(&t, "punched, ever", f->punched_pages);
-	add_line(&t, "merged, ever", f->merged_pages);
-	add_line(&t, "swapped", f->swapped_pages);
-	add_count(&t, "2 MiB frames", f->huge_frames);
-	add_count(&t, "copies for writers", f->cow_breaks);
-	add_count(&t, "of zero pages", f->zero_breaks);
-	add_count(&t, "pinned when merging", f->pinned_pages);
+	figure_add_size_row(&t, "size", f->size_pages);
+	figure_add_size_row(&t, "resident", f->resident_pages);
+	figure_add_size_row(&t, "private", f->private_pages);
+	figure_add_size_row(&t, "shared", f->shared_pages);
+	figure_add_size_row(&t, "proportional", f->proportional_pages);
+	figure_add_size_row(&t, "found zero", f->zero_pages);
+	figure_add_size_row(&t, "punched, ever", f->punched_pages);
+	figure_add_size_row(&t, "merged, ever", f->merged_pages);
+	figure_add_size_row(&t, "swapped", f->swapped_pages);
+	figure_add_count_row(&t, "2 MiB frames", f->huge_frames);
+	figure_add_count_row(&t, "copies for writers", f->cow_breaks);
+	figure_add_count_row(&t, "of zero pages", f->zero_breaks);
+	figure_add_count_row(&t, "pinned when merging", f->pinned_pages);
 	text_table_print(&t, "  ");
 }
 
@@ -178,17 +176,12 @@ static void add_number(struct json_object *o, const char *name, uint64_t n)
 	size_t len = strlen(name);
 	char bytes[40];
 
-	if (len > 6 && len < sizeof(bytes) && !strcmp(name + len - 6, "_pages")) {
-		snprintf(bytes, sizeof(bytes), "%.*s_bytes", (int)(len - 6), name);
-		name = bytes;
-		n *= RAM_PAGE_BYTES;
+	if (len <= 6 || len >= sizeof(bytes) || strcmp(name + len - 6, "_pages")) {
+		figure_add_number(o, name, n);
+		return;
 	}
-	json_object_object_add(o, name, json_object_new_uint64(n));
-}
-
-static void add_text(struct json_object *o, const char *name, const char *text)
-{
-	json_object_object_add(o, name, *text ? json_object_new_string(text) : NULL);
+	snprintf(bytes, sizeof(bytes), "%.*s_bytes", (int)(len - 6), name);
+	figure_add_bytes(o, bytes, n);
 }
 
 static struct json_object *file_to_json(const struct view *v, const struct ram_mount *m,
@@ -198,11 +191,11 @@ static struct json_object *file_to_json(const struct view *v, const struct ram_m
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "inode", json_object_new_uint64(f->inode));
-	add_text(o, "name", f->name);
-	add_text(o, "vm", user ? user->name : "");
+	figure_add_text(o, "name", f->name ? f->name : "");
+	figure_add_text(o, "vm", user ? user->name : "");
 	json_object_object_add(o, "pid", user ? json_object_new_int64(user->pid) : NULL);
-	add_text(o, "group", f->group);
-	add_text(o, "share", f->share);
+	figure_add_text(o, "group", f->group);
+	figure_add_text(o, "share", f->share);
 #define ADD(name) add_number(o, #name, f->name);
 	RAM_FILE_NUMBERS(ADD)
 #undef ADD
@@ -214,20 +207,20 @@ static struct json_object *mount_to_json(const struct view *v, const struct ram_
 	struct json_object *o = json_object_new_object(), *files = json_object_new_array();
 	struct json_object *reserve = json_object_new_object();
 
-	add_text(o, "id", m->id);
-	add_text(o, "path", m->path);
+	figure_add_text(o, "id", m->id);
+	figure_add_text(o, "path", m->path);
 #define ADD(name) add_number(o, #name, m->name);
 	RAM_MOUNT_NUMBERS(ADD)
 #undef ADD
-	add_text(reserve, "state", m->reserve.state);
+	figure_add_text(reserve, "state", m->reserve.state);
 	add_number(reserve, "target_pages", m->reserve.target_pages);
-	json_object_object_add(reserve, "bytes",
-			       json_object_new_uint64(m->reserve.pages * RAM_PAGE_BYTES));
+	figure_add_bytes(reserve, "bytes", m->reserve.pages);
 	add_number(reserve, "wait_ms", m->reserve.wait_ms);
 	json_object_object_add(o, "reserve", reserve);
 	for (size_t i = 0; i < m->nr; i++)
 		if (is_wanted(v, m, &m->file[i]))
 			json_object_array_add(files, file_to_json(v, m, &m->file[i]));
+	figure_add_number(o, "hidden_files", count_hidden(m));
 	json_object_object_add(o, "files", files);
 	return o;
 }

@@ -12,9 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "builtin.h"
-#include "libpenumbra/ramfiles.h"
+#include "figures.h"
 #include "libpenumbra/sharing.h"
-#include "libpenumbra/text.h"
 
 struct options {
 	const char *mount;	/* its path or id; NULL: all */
@@ -28,7 +27,8 @@ struct report {
 	const struct ram_mount *mount;
 	const struct ram_users *users;
 	struct sharing s;
-	uint32_t unread;	/* files whose page map was not to be had */
+	bool *read;		/* by file: its page map was to be had */
+	uint32_t unread;	/* files of which it was not */
 };
 
 static const char *path_of(const struct ram_mount *m)
@@ -43,53 +43,58 @@ static const struct ram_user *user_of(const struct report *r, uint32_t file)
 
 /* ---- gathering ---- */
 
+static int add_map(size_t file, int fd, void *arg)
+{
+	struct report *r = arg;
+	int ret = sharing_add_fd(&r->s, file, fd);
+
+	if (ret)
+		return ret == -ENOMEM ? ret : 0;
+	r->read[file] = true;
+	r->unread--;
+	return 0;
+}
+
 static int gather(const struct hostfs *fs, const struct options *o, struct report *r)
 {
-	int ret = sharing_init(&r->s, r->mount->nr), fd;
+	int ret = sharing_init(&r->s, r->mount->nr);
 
-	for (uint32_t i = 0; !ret && i < r->mount->nr; i++) {
-		fd = ram_file_open(fs, r->mount, &r->mount->file[i], r->users);
-		ret = fd < 0 ? fd : sharing_add_fd(&r->s, i, fd);
-		if (fd >= 0)
-			close(fd);
-		/* it has gone, or it is not ours to see */
-		if (ret && ret != -ENOMEM) {
-			r->unread++;
-			ret = 0;
-		}
-	}
+	if (ret)
+		return ret;
+	r->unread = r->s.nr;
+	r->read = calloc(r->s.nr + 1, sizeof(*r->read));
+	ret = r->read ? ram_files_each(fs, r->mount, r->users, add_map, r) : -ENOMEM;
 	if (ret)
 		return ret;
 	sharing_finish(&r->s);
 	return o->pairs ? sharing_find_pairs(&r->s) : 0;
 }
 
+/* A figure of file @i, or of all that could be read: nobody knows it if that is none. */
+static uint64_t of_file(const struct report *r, uint32_t i, uint64_t n)
+{
+	return r->read[i] ? n : RAM_UNKNOWN;
+}
+
+static uint64_t of_all(const struct report *r, uint64_t n)
+{
+	return r->s.nr && r->unread == r->s.nr ? RAM_UNKNOWN : n;
+}
+
 /* ---- text ---- */
-
-static void add_size(struct text_table *t, uint64_t pages)
-{
-	char text[TEXT_SIZE_BYTES];
-
-	text_table_add(t, "%s", text_size(text, pages * RAM_PAGE_BYTES));
-}
-
-static void add_line(struct text_table *t, const char *title, uint64_t pages)
-{
-	text_table_add(t, "%s", title);
-	add_size(t, pages);
-}
 
 static void print_scanner(const struct ram_mount *m)
 {
-	char rate[TEXT_COUNT_BYTES], rounds[TEXT_COUNT_BYTES];
+	char rate[TEXT_COUNT_BYTES], cpu[TEXT_COUNT_BYTES], rounds[TEXT_COUNT_BYTES];
 
-	printf("scanner of %s: %s, ", path_of(m), m->scan.run ? "on" : "off");
+	printf("scanner of %s: %s, ", path_of(m), m->scan.run == RAM_UNKNOWN ? "-" :
+	       m->scan.run ? "on" : "off");
 	if (m->scan.pages_per_second)
-		printf("at most %s pages/s", text_count(rate, m->scan.pages_per_second));
+		printf("at most %s pages/s", figure_count(rate, m->scan.pages_per_second));
 	else
 		fputs("any number of pages/s", stdout);
-	printf(", %" PRIu64 " %% of a processor, order %s, %s rounds\n", m->scan.cpu_percent,
-	       m->scan.order[0] ? m->scan.order : "-", text_count(rounds, m->scan.rounds));
+	printf(", %s %% of a processor, order %s, %s rounds\n", figure_count(cpu, m->scan.cpu_percent),
+	       m->scan.order[0] ? m->scan.order : "-", figure_count(rounds, m->scan.rounds));
 }
 
 static void print_total(const struct report *r)
@@ -101,18 +106,18 @@ static void print_total(const struct report *r)
 
 	printf("%s: %u file%s, %s of pages in %s of frames\n", path_of(r->mount), r->s.nr,
 	       r->s.nr == 1 ? "" : "s",
-	       text_size(present, (total->present_pages + total->zero_pages) * RAM_PAGE_BYTES),
-	       text_size(frames, total->frame_pages * RAM_PAGE_BYTES));
+	       figure_size(present, of_all(r, total->present_pages + total->zero_pages)),
+	       figure_size(frames, of_all(r, total->frame_pages)));
 	text_table_init(&t, "lr");
-	add_line(&t, "saved", saved);
-	add_line(&t, "  equal pages inside a file", total->inside_pages);
-	add_line(&t, "  equal pages of several files", total->between_pages);
-	add_line(&t, "  zero pages", total->zero_pages);
-	add_line(&t, "scanning on would save, about", r->mount->scan.estimate_pages);
+	figure_add_size_row(&t, "saved", of_all(r, saved));
+	figure_add_size_row(&t, "  equal pages inside a file", of_all(r, total->inside_pages));
+	figure_add_size_row(&t, "  equal pages of several files", of_all(r, total->between_pages));
+	figure_add_size_row(&t, "  zero pages", of_all(r, total->zero_pages));
+	figure_add_size_row(&t, "scanning on would save, about", r->mount->scan.estimate_pages);
 	text_table_print(&t, "  ");
 	if (r->unread)
-		printf("  (without %u file%s that cannot be read: be root)\n", r->unread,
-		       r->unread == 1 ? "" : "s");
+		printf("  (without %u file%s that cannot be read%s)\n", r->unread,
+		       r->unread == 1 ? "" : "s", geteuid() ? ": be root" : "");
 }
 
 static void print_files(const struct report *r)
@@ -136,12 +141,12 @@ static void print_files(const struct report *r)
 		text_table_add(&t, "%s", user ? user->name : "-");
 		text_table_add(&t, "%s", ram_file_label(file));
 		text_table_add(&t, "%s", strcmp(file->share, "never") ? group : "never");
-		add_size(&t, f->private_pages);
-		add_size(&t, f->shared_pages);
-		add_size(&t, f->inside_pages);
-		add_size(&t, f->others_pages);
-		add_size(&t, f->proportional_pages + 0.5);
-		add_size(&t, f->zero_pages);
+		figure_add_size(&t, of_file(r, i, f->private_pages));
+		figure_add_size(&t, of_file(r, i, f->shared_pages));
+		figure_add_size(&t, of_file(r, i, f->inside_pages));
+		figure_add_size(&t, of_file(r, i, f->others_pages));
+		figure_add_size(&t, of_file(r, i, f->proportional_pages + 0.5));
+		figure_add_size(&t, of_file(r, i, f->zero_pages));
 	}
 	text_table_print(&t, "  ");
 }
@@ -168,34 +173,19 @@ static void print_pairs(const struct report *r)
 	for (size_t i = 0; i < r->s.nr_pairs; i++) {
 		text_table_add(&t, "%s", label(r, r->s.pair[i].a));
 		text_table_add(&t, "%s", label(r, r->s.pair[i].b));
-		add_size(&t, r->s.pair[i].frame_pages);
+		figure_add_size(&t, r->s.pair[i].frame_pages);
 	}
 	text_table_print(&t, "  ");
 }
 
 /* ---- JSON ---- */
 
-static void add_number(struct json_object *o, const char *name, uint64_t n)
-{
-	json_object_object_add(o, name, json_object_new_uint64(n));
-}
-
-static void add_bytes(struct json_object *o, const char *name, uint64_t pages)
-{
-	add_number(o, name, pages * RAM_PAGE_BYTES);
-}
-
-static void add_text(struct json_object *o, const char *name, const char *text)
-{
-	json_object_object_add(o, name, *text ? json_object_new_string(text) : NULL);
-}
-
 static struct json_object *scan_to_json(const struct ram_scan *scan)
 {
 	struct json_object *o = json_object_new_object();
 
 	json_object_object_add(o, "order", json_object_new_string(scan->order));
-#define ADD(name) add_number(o, #name, scan->name);
+#define ADD(name) figure_add_number(o, #name, scan->name);
 	RAM_SCAN_NUMBERS(ADD)
 #undef ADD
 	return o;
@@ -208,19 +198,20 @@ static struct json_object *file_to_json(const struct report *r, uint32_t i)
 	const struct ram_user *user = user_of(r, i);
 	struct json_object *o = json_object_new_object();
 
-	add_number(o, "inode", file->inode);
-	add_text(o, "name", file->name);
-	add_text(o, "vm", user ? user->name : "");
-	add_text(o, "group", file->group);
-	add_text(o, "share", file->share);
-	add_bytes(o, "resident_bytes", f->private_pages + f->shared_pages);
-	add_bytes(o, "private_bytes", f->private_pages);
-	add_bytes(o, "shared_bytes", f->shared_pages);
-	add_bytes(o, "inside_bytes", f->inside_pages);
-	add_bytes(o, "others_bytes", f->others_pages);
-	add_number(o, "proportional_bytes", f->proportional_pages * RAM_PAGE_BYTES + 0.5);
-	add_bytes(o, "zero_bytes", f->zero_pages);
-	add_bytes(o, "huge_bytes", f->huge_pages);
+	figure_add_number(o, "inode", file->inode);
+	figure_add_text(o, "name", file->name ? file->name : "");
+	figure_add_text(o, "vm", user ? user->name : "");
+	figure_add_text(o, "group", file->group);
+	figure_add_text(o, "share", file->share);
+	figure_add_bytes(o, "resident_bytes", of_file(r, i, f->private_pages + f->shared_pages));
+	figure_add_bytes(o, "private_bytes", of_file(r, i, f->private_pages));
+	figure_add_bytes(o, "shared_bytes", of_file(r, i, f->shared_pages));
+	figure_add_bytes(o, "inside_bytes", of_file(r, i, f->inside_pages));
+	figure_add_bytes(o, "others_bytes", of_file(r, i, f->others_pages));
+	figure_add_number(o, "proportional_bytes",
+			  of_file(r, i, f->proportional_pages * RAM_PAGE_BYTES + 0.5));
+	figure_add_bytes(o, "zero_bytes", of_file(r, i, f->zero_pages));
+	figure_add_bytes(o, "huge_bytes", of_file(r, i, f->huge_pages));
 	return o;
 }
 
@@ -232,9 +223,9 @@ static struct json_object *pairs_to_json(const struct report *r)
 		const struct sharing_pair *p = &r->s.pair[i];
 
 		o = json_object_new_object();
-		add_number(o, "a", r->mount->file[p->a].inode);
-		add_number(o, "b", r->mount->file[p->b].inode);
-		add_bytes(o, "common_bytes", p->frame_pages);
+		figure_add_number(o, "a", r->mount->file[p->a].inode);
+		figure_add_number(o, "b", r->mount->file[p->b].inode);
+		figure_add_bytes(o, "common_bytes", p->frame_pages);
 		json_object_array_add(list, o);
 	}
 	return list;
@@ -245,17 +236,17 @@ static struct json_object *report_to_json(const struct options *o, const struct 
 	const struct sharing_total *total = &r->s.total;
 	struct json_object *root = json_object_new_object(), *files = json_object_new_array();
 
-	add_text(root, "id", r->mount->id);
-	add_text(root, "path", r->mount->path);
-	add_number(root, "unread_files", r->unread);
-	add_bytes(root, "present_bytes", total->present_pages);
-	add_bytes(root, "frame_bytes", total->frame_pages);
-	add_bytes(root, "saved_bytes",
-		  total->inside_pages + total->between_pages + total->zero_pages);
-	add_bytes(root, "inside_bytes", total->inside_pages);
-	add_bytes(root, "between_bytes", total->between_pages);
-	add_bytes(root, "zero_bytes", total->zero_pages);
-	add_bytes(root, "estimate_bytes", r->mount->scan.estimate_pages);
+	figure_add_text(root, "id", r->mount->id);
+	figure_add_text(root, "path", r->mount->path);
+	figure_add_number(root, "unread_files", r->unread);
+	figure_add_bytes(root, "present_bytes", of_all(r, total->present_pages));
+	figure_add_bytes(root, "frame_bytes", of_all(r, total->frame_pages));
+	figure_add_bytes(root, "saved_bytes", of_all(r, total->inside_pages + total->between_pages +
+						      total->zero_pages));
+	figure_add_bytes(root, "inside_bytes", of_all(r, total->inside_pages));
+	figure_add_bytes(root, "between_bytes", of_all(r, total->between_pages));
+	figure_add_bytes(root, "zero_bytes", of_all(r, total->zero_pages));
+	figure_add_bytes(root, "estimate_bytes", r->mount->scan.estimate_pages);
 	json_object_object_add(root, "scan", scan_to_json(&r->mount->scan));
 	for (uint32_t i = 0; i < r->s.nr; i++)
 		json_object_array_add(files, file_to_json(r, i));
@@ -325,6 +316,7 @@ static int report(const struct hostfs *fs, const struct options *o, const struct
 			print_pairs(&r);
 	}
 	sharing_free(&r.s);
+	free(r.read);
 	return ret;
 }
 

@@ -49,12 +49,15 @@ static int read_conf(const char *verb, const char *name, struct running *vm)
 	return fail(verb, "cannot read %s: %s", path, strerror(-ret));
 }
 
+/* Of several the one it was given first. */
 static const struct ram_user *user_of_process(const struct ram_users *users, pid_t pid)
 {
+	const struct ram_user *first = NULL;
+
 	for (size_t i = 0; i < users->nr; i++)
-		if (users->user[i].pid == pid)
-			return &users->user[i];
-	return NULL;
+		if (users->user[i].pid == pid && (!first || users->user[i].fd < first->fd))
+			first = &users->user[i];
+	return first;
 }
 
 /* The RAM file of process @pid: a descriptor or -errno; -ENOENT: it has none. */
