@@ -32,8 +32,11 @@ struct machine {
 	struct utsname uts;
 	int cpu_err;
 	struct cpu_info cpu;
-	enum module_state penumbra, kvm_amd, kvm_intel;
+	enum module_state penumbra, ram, kvm_amd, kvm_intel;
 };
+
+/* What can be done: VMs on penumbra_kvm; or, with RAM files, on the stock module; or neither. */
+enum verdict { RUNS, RUNS_ON_STOCK, RUNS_NOT };
 
 struct check {
 	const char *name;	/* in JSON too: keep */
@@ -162,6 +165,13 @@ static void look_module(const struct machine *m, struct finding *f)
 		found(f, WARN, "penumbra_kvm is not loaded");
 		advise(f, "in the sources: make modules KVERS=running && insmod build/kmod/running/penumbra_kvm.ko");
 	}
+}
+
+/* The stock module, with a device to use it by. */
+static bool has_stock(const struct machine *m)
+{
+	return (m->kvm_amd != MODULE_ABSENT || m->kvm_intel != MODULE_ABSENT) &&
+	       hostfs_exists(m->fs, "/dev/kvm");
 }
 
 static void look_stock(const struct machine *m, struct finding *f)
@@ -310,7 +320,7 @@ static void look_ram_files(const struct machine *m, struct finding *f)
 	const struct ram_mount *mount = NULL;
 	struct ram_list list = {};
 
-	if (platform_module(m->fs, "penumbra_mem") == MODULE_ABSENT) {
+	if (m->ram == MODULE_ABSENT) {
 		found(f, OK, "penumbra_mem is not loaded (optional): guests' memory is not in files");
 		return;
 	}
@@ -411,23 +421,32 @@ static void print_finding(const struct check *check, const struct finding *f, bo
 	putchar('\n');
 }
 
-static void print_text(const struct finding *findings, bool runnable)
+static void print_text(const struct finding *findings, const struct machine *m, enum verdict verdict)
 {
+	static const char *const words[] = {
+		"This machine can run Penumbra.",
+		"RAM files work here under the stock kvm module: penumbra run --stock, mem, share, clone, save and "
+		"restore.\nFor penumbra_kvm see the lines with \"fail\".",
+		"This machine cannot run Penumbra as it is: see the lines with \"fail\".",
+	};
 	bool colours = isatty(STDOUT_FILENO);
 
 	for (size_t i = 0; i < NR_CHECKS; i++)
 		print_finding(&checks[i], &findings[i], colours);
-	puts(runnable ? "\nThis machine can run Penumbra." :
-	     "\nThis machine cannot run Penumbra as it is: see the lines with \"fail\".");
+	printf("\n%s\n", words[verdict]);
+	if (verdict == RUNS_NOT && has_stock(m))
+		puts("RAM files work under the stock kvm module, too: load penumbra_mem for them.");
 }
 
-static struct json_object *to_json(const struct finding *findings, bool runnable)
+static struct json_object *to_json(const struct finding *findings, enum verdict verdict)
 {
 	struct json_object *root = json_object_new_object(), *list = json_object_new_array();
 	struct json_object *item;
 
 	json_object_object_add(root, "schema", json_object_new_int(JSON_SCHEMA));
-	json_object_object_add(root, "runnable", json_object_new_boolean(runnable));
+	json_object_object_add(root, "runnable", json_object_new_boolean(verdict == RUNS));
+	json_object_object_add(root, "stock_runnable",
+			       json_object_new_boolean(verdict == RUNS_ON_STOCK));
 	for (size_t i = 0; i < NR_CHECKS; i++) {
 		const struct finding *f = &findings[i];
 
@@ -448,6 +467,7 @@ static void gather(struct machine *m)
 	uname(&m->uts);
 	m->cpu_err = cpu_info_read(m->fs, &m->cpu);
 	m->penumbra = platform_module(m->fs, "penumbra_kvm");
+	m->ram = platform_module(m->fs, "penumbra_mem");
 	m->kvm_amd = platform_module(m->fs, "kvm_amd");
 	m->kvm_intel = platform_module(m->fs, "kvm_intel");
 }
@@ -471,11 +491,13 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
 		.options = options,
 		.parser = parse,
 		.doc = "Tell whether this machine can run Penumbra, and if not, why.\v"
-		       "Exit status: 0 it can, 1 it cannot, 2 bad arguments.",
+		       "Exit status: 0 it can, if only RAM files under the stock module; 1 it cannot; 2 bad "
+		       "arguments.",
 	};
 	struct finding findings[NR_CHECKS] = {};
 	struct machine m = { .fs = fs };
-	bool json = false, runnable = true;
+	enum verdict verdict = RUNS;
+	bool json = false;
 	int ret;
 
 	ret = cmdline_parse(&argp, argc, argv, &json);
@@ -484,13 +506,16 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
 	gather(&m);
 	for (size_t i = 0; i < NR_CHECKS; i++) {
 		checks[i].look(&m, &findings[i]);
-		runnable = runnable && findings[i].state != FAIL;
+		if (findings[i].state == FAIL)
+			verdict = RUNS_NOT;
 	}
+	if (verdict == RUNS_NOT && has_stock(&m) && m.ram != MODULE_ABSENT)
+		verdict = RUNS_ON_STOCK;
 	if (json) {
-		ret = output_json("doctor", to_json(findings, runnable), false);
+		ret = output_json("doctor", to_json(findings, verdict), false);
 	} else {
-		print_text(findings, runnable);
+		print_text(findings, &m, verdict);
 		ret = output_finish("doctor");
 	}
-	return ret ? ret : runnable ? STATUS_OK : STATUS_FAILED;
+	return ret ? ret : verdict == RUNS_NOT ? STATUS_FAILED : STATUS_OK;
 }

@@ -341,7 +341,26 @@ static int run_here(const struct vm_conf *c, int ram_fd)
 	return ret;
 }
 
-static int start(const struct options *o)
+/* More than there is may be promised, but not unawares. */
+static void warn_of_size(const struct hostfs *fs, const struct vm_conf *c)
+{
+	const char *where = c->ram.path ? c->ram.path : c->ram.dir;
+	char id[24], wanted[TEXT_SIZE_BYTES], left[TEXT_SIZE_BYTES];
+	uint64_t size, frames, reserve, bytes;
+
+	if (!where || ram_mount_of(fs, where, id, sizeof(id)) ||
+	    hostfs_read_u64(fs, &size, RAM_DIR "/%s/size_pages", id) || !size ||
+	    hostfs_read_u64(fs, &frames, RAM_DIR "/%s/frame_pages", id) ||
+	    hostfs_read_u64(fs, &reserve, RAM_DIR "/%s/reserve/target_pages", id))
+		return;
+	bytes = size > frames + reserve ? (size - frames - reserve) * RAM_PAGE_BYTES : 0;
+	if (c->memory_bytes > bytes)
+		fprintf(stderr, "penumbra run: %s of memory, and the mount of %s has %s left: if the guest "
+			"uses more it gets SIGBUS\n", text_size(wanted, c->memory_bytes), where,
+			text_size(left, bytes));
+}
+
+static int start(const struct hostfs *fs, const struct options *o)
 {
 	const struct vm_conf *c = &o->conf;
 	int ret, ram_fd;
@@ -353,6 +372,7 @@ static int start(const struct options *o)
 		ret = launch_make_ram("run", c, -1, o->vm.replace, &ram_fd);
 	if (ret)
 		return ret;
+	warn_of_size(fs, c);
 	ret = o->detach ? launch_detached("run", c, ram_fd, false) : run_here(c, ram_fd);
 	launch_close_ram(c, ram_fd, !ret);
 	if (ret)
@@ -400,5 +420,5 @@ int builtin_run(const struct hostfs *fs, int argc, char **argv)
 	ret = cmdline_parse(&argp, argc, argv, &o);
 	if (!ret)
 		ret = check_all(fs, &o);
-	return ret ? ret : start(&o);
+	return ret ? ret : start(fs, &o);
 }
