@@ -472,24 +472,14 @@ static void gather(struct machine *m)
 	m->kvm_intel = platform_module(m->fs, "kvm_intel");
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	bool *json = state->input;
-
-	if (key != 'j')
-		return cmdline_default(key, arg, state);
-	*json = true;
-	return 0;
-}
-
 int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "Print JSON", 0 }, {}
+		OPTION_JSON("Print JSON", 0), {}
 	};
 	static const struct argp argp = {
 		.options = options,
-		.parser = parse,
+		.parser = cmdline_show_only,
 		.doc = "Tell whether this machine can run Penumbra, and if not, why.\v"
 		       "Exit status: 0 it can, if only RAM files under the stock module; 1 it cannot; 2 bad "
 		       "arguments.",
@@ -497,10 +487,10 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
 	struct finding findings[NR_CHECKS] = {};
 	struct machine m = { .fs = fs };
 	enum verdict verdict = RUNS;
-	bool json = false;
+	struct show_options o = {};
 	int ret;
 
-	ret = cmdline_parse(&argp, argc, argv, &json);
+	ret = cmdline_parse(&argp, argc, argv, &o);
 	if (ret)
 		return ret;
 	gather(&m);
@@ -511,7 +501,7 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv)
 	}
 	if (verdict == RUNS_NOT && has_stock(&m) && m.ram != MODULE_ABSENT)
 		verdict = RUNS_ON_STOCK;
-	if (json) {
+	if (o.json) {
 		ret = output_json("doctor", to_json(findings, verdict), false);
 	} else {
 		print_text(findings, &m, verdict);

@@ -101,37 +101,27 @@ static struct json_object *to_json(const struct vms_list *list)
 	return root;
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	bool *json = state->input;
-
-	if (key != 'j')
-		return cmdline_default(key, arg, state);
-	*json = true;
-	return 0;
-}
-
 int builtin_ls(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "Print JSON", 0 }, {}
+		OPTION_JSON("Print JSON", 0), {}
 	};
 	static const struct argp argp = {
 		.options = options,
-		.parser = parse,
+		.parser = cmdline_show_only,
 		.doc = "List the VMs that run on penumbra_kvm.",
 	};
 	struct vms_list list;
-	bool json = false;
+	struct show_options o = {};
 	int ret;
 
-	ret = cmdline_parse(&argp, argc, argv, &json);
+	ret = cmdline_parse(&argp, argc, argv, &o);
 	if (ret)
 		return ret;
 	ret = vms_read(fs, &list);
 	if (ret)
 		return fail_no_module(fs, "ls", ret);
-	if (json) {
+	if (o.json) {
 		ret = output_json("ls", to_json(&list), false);
 	} else {
 		print_text(&list);

@@ -9,15 +9,10 @@
 #include "builtin.h"
 #include "figures.h"
 
-struct options {
-	const char *which;	/* VM, name, inode or path of a file; NULL: all */
-	bool json;
-};
-
 struct view {
 	struct ram_list list;
 	struct ram_users users;
-	const char *which;
+	const char *which;	/* VM, name, inode or path of a file; NULL: all */
 	bool by_path;		/* what is asked for is a path, and it is this file: */
 	dev_t dev;
 	uint64_t inode;
@@ -238,7 +233,7 @@ static struct json_object *to_json(const struct view *v)
 
 /* ---- all ---- */
 
-static int show(const struct options *o, const struct view *v)
+static int show(const struct show_options *o, const struct view *v)
 {
 	if (v->which && !count_wanted(v))
 		return fail("mem", "no VM and no RAM file '%s' ('penumbra mem' lists them)", v->which);
@@ -251,37 +246,19 @@ static int show(const struct options *o, const struct view *v)
 	return output_finish("mem");
 }
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *o = state->input;
-
-	switch (key) {
-	case 'j':
-		o->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (o->which)
-			return cmdline_refuse(state, "'%s': one VM or file, or none for all", arg);
-		o->which = arg;
-		return 0;
-	default:
-		return cmdline_default(key, arg, state);
-	}
-}
-
 int builtin_mem(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "Print JSON", 0 }, {}
+		OPTION_JSON("Print JSON", 0), {}
 	};
 	static const struct argp argp = {
 		.options = options,
-		.parser = parse,
+		.parser = cmdline_show_only,
 		.args_doc = "[VM|FILE]",
 		.doc = "Show the memory of VMs that have it in RAM files: of all, or of one by the VM's "
 		       "name, or the file's name, path or inode number.",
 	};
-	struct options o = {};
+	struct show_options o = { .one = "VM or file" };
 	struct view v = {};
 	struct stat st;
 	int ret = cmdline_parse(&argp, argc, argv, &o);

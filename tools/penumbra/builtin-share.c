@@ -16,8 +16,8 @@
 #include "libpenumbra/sharing.h"
 
 struct options {
-	const char *mount;	/* its path or id; NULL: all */
-	bool json, pairs;
+	struct show_options show;	/* of a mount, by its path or id */
+	bool pairs;
 	/* what to write to the scanner, NULL: leave it */
 	const char *run, *rate, *cpu, *order;
 };
@@ -291,7 +291,7 @@ static int set_all(const struct hostfs *fs, const struct options *o, const struc
 
 static bool is_wanted(const struct options *o, const struct ram_mount *m)
 {
-	return !o->mount || !strcmp(o->mount, m->path) || !strcmp(o->mount, m->id);
+	return !o->show.which || !strcmp(o->show.which, m->path) || !strcmp(o->show.which, m->id);
 }
 
 static int report(const struct hostfs *fs, const struct options *o, const struct ram_mount *m,
@@ -305,7 +305,7 @@ static int report(const struct hostfs *fs, const struct options *o, const struct
 			   SHARING_MAX_PAIRED);
 	} else if (ret) {
 		ret = fail("share", "%s", strerror(-ret));
-	} else if (o->json) {
+	} else if (o->show.json) {
 		json_object_array_add(list, report_to_json(o, &r));
 	} else {
 		print_total(&r);
@@ -323,7 +323,7 @@ static int report(const struct hostfs *fs, const struct options *o, const struct
 static int show(const struct hostfs *fs, const struct options *o, const struct ram_list *list)
 {
 	struct json_object *root = json_object_new_object(), *mounts = json_object_new_array();
-	bool brief = sets_something(o) && !o->json;
+	bool brief = sets_something(o) && !o->show.json;
 	struct ram_users users;
 	int ret = ram_users_read(fs, list, &users);
 
@@ -340,7 +340,7 @@ static int show(const struct hostfs *fs, const struct options *o, const struct r
 	ram_users_free(&users);
 	json_object_object_add(root, "schema", json_object_new_int(JSON_SCHEMA));
 	json_object_object_add(root, "mounts", mounts);
-	if (!ret && o->json)
+	if (!ret && o->show.json)
 		return output_json("share", root, false);
 	json_object_put(root);
 	return ret ? ret : output_finish("share");
@@ -362,7 +362,7 @@ static int read_list(const struct hostfs *fs, const struct options *o, struct ra
 			return 0;
 	ram_list_free(list);
 	return fail("share", "no penumbra filesystem is mounted at '%s' ('penumbra mem' lists them)",
-		    o->mount);
+		    o->show.which);
 }
 
 static int run(const struct hostfs *fs, const struct options *o)
@@ -407,9 +407,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = true;
-		return 0;
 	case 'p':
 		o->pairs = true;
 		return 0;
@@ -428,20 +425,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!strcmp(arg, "sequential") || !strcmp(arg, "random") || !strcmp(arg, "volatile"))
 			return 0;
 		return cmdline_refuse(state, "--order %s: give sequential, random or volatile", arg);
-	case ARGP_KEY_ARG:
-		if (o->mount)
-			return cmdline_refuse(state, "'%s': one mount, or none for all", arg);
-		o->mount = arg;
-		return 0;
 	default:
-		return cmdline_default(key, arg, state);
+		return cmdline_show(key, arg, state, &o->show);
 	}
 }
 
 int builtin_share(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "Print JSON", 1 },
+		OPTION_JSON("Print JSON", 1),
 		{ "pairs", 'p', NULL, 0, "Who has how much in common with whom", 2 },
 		{ "start", KEY_START, NULL, 0, "Search for equal pages and share them", 3 },
 		{ "stop", KEY_STOP, NULL, 0, "Search no more; what is shared stays so", 4 },
@@ -458,7 +450,7 @@ int builtin_share(const struct hostfs *fs, int argc, char **argv)
 		       "MOUNT is a mount point of the penumbra filesystem, or its id in /sys/fs/penumbra; "
 		       "without it, all.",
 	};
-	struct options o = {};
+	struct options o = { .show.one = "mount" };
 	int ret = cmdline_parse(&argp, argc, argv, &o);
 
 	return ret ? ret : run(fs, &o);

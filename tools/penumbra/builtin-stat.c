@@ -16,8 +16,8 @@
 #include "libpenumbra/vms.h"
 
 struct options {
-	const char *which;	/* id or name, NULL: all */
-	bool json, watch;
+	struct show_options show;	/* of a VM, by its id or name */
+	bool watch;
 	double interval_s;
 	uint64_t count;		/* samples with --watch; 0: no end */
 };
@@ -279,16 +279,16 @@ static int show(const struct options *o, const struct sample *now, const struct 
 	const struct vms_vm *only = NULL;
 	bool many;
 
-	if (o->which) {
-		only = vms_find(&now->list, o->which, &many);
+	if (o->show.which) {
+		only = vms_find(&now->list, o->show.which, &many);
 		if (many)
 			return fail("stat", "several VMs are called '%s': give an id ('penumbra ls')",
-				    o->which);
+				    o->show.which);
 		if (!only)
 			return fail("stat", "no VM '%s' is running ('penumbra ls' lists them)",
-				    o->which);
+				    o->show.which);
 	}
-	if (o->json)
+	if (o->show.json)
 		return output_json("stat", to_json(now, last, seconds, only), o->watch);
 	/* on a terminal each sample takes the place of the one before */
 	if (o->watch && isatty(STDOUT_FILENO))
@@ -362,33 +362,25 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct options *o = state->input;
 
 	switch (key) {
-	case 'j':
-		o->json = true;
-		return 0;
 	case 'w':
 		return parse_watch(arg, state, o);
 	case 'n':
 		if (text_parse_u64(arg, &o->count) || !o->count)
 			return cmdline_refuse(state, "--count %s: give a number from 1 on", arg);
 		return 0;
-	case ARGP_KEY_ARG:
-		if (o->which)
-			return cmdline_refuse(state, "'%s': one VM at a time, or none for all", arg);
-		o->which = arg;
-		return 0;
 	case ARGP_KEY_END:
 		if (o->count && !o->watch)
 			return cmdline_refuse(state, "--count needs --watch");
 		return 0;
 	default:
-		return cmdline_default(key, arg, state);
+		return cmdline_show(key, arg, state, &o->show);
 	}
 }
 
 int builtin_stat(const struct hostfs *fs, int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "json", 'j', NULL, 0, "Print JSON; with --watch one object a line", 0 },
+		OPTION_JSON("Print JSON; with --watch one object a line", 0),
 		{ "watch", 'w', "SECONDS", OPTION_ARG_OPTIONAL,
 		  "Again and again, with rates (every second)", 0 },
 		{ "count", 'n', "N", 0, "Stop watching after N samples", 0 },
@@ -402,7 +394,7 @@ int builtin_stat(const struct hostfs *fs, int argc, char **argv)
 		       "A number right after --watch is its interval; "
 		       "to watch the VM with an id, write --watch=SECONDS ID.",
 	};
-	struct options o = { .interval_s = 1, .count = 0 };
+	struct options o = { .show.one = "VM", .interval_s = 1 };
 	int ret = cmdline_parse(&argp, argc, argv, &o);
 
 	if (ret)

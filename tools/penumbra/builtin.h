@@ -45,6 +45,20 @@ int cmdline_parse(const struct argp *argp, int argc, char **argv, void *input);
 /* What a verb's parser does with the keys it does not know. */
 error_t cmdline_default(int key, char *arg, struct argp_state *state);
 
+/* The options of a verb that shows something. */
+struct show_options {
+	bool json;
+	const char *which;	/* its one argument; NULL: all */
+	const char *one;	/* what that is, in words; NULL: it takes none */
+};
+
+#define OPTION_JSON(doc, group)	{ "json", 'j', NULL, 0, doc, group }
+
+/* For these and the keys that the verb's own parser does not know. */
+error_t cmdline_show(int key, char *arg, struct argp_state *state, struct show_options *o);
+/* The parser of a verb that has no others: its input is a struct show_options. */
+error_t cmdline_show_only(int key, char *arg, struct argp_state *state);
+
 /* Refuse an argument: one line on standard error. Returns what the parser must return. */
 error_t cmdline_refuse(struct argp_state *state, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

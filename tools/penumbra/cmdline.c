@@ -71,6 +71,25 @@ error_t cmdline_default(int key, char *arg, struct argp_state *state)
 	}
 }
 
+error_t cmdline_show(int key, char *arg, struct argp_state *state, struct show_options *o)
+{
+	if (key == 'j') {
+		o->json = true;
+		return 0;
+	}
+	if (key != ARGP_KEY_ARG || !o->one)
+		return cmdline_default(key, arg, state);
+	if (o->which)
+		return cmdline_refuse(state, "'%s': one %s, or none for all", arg, o->one);
+	o->which = arg;
+	return 0;
+}
+
+error_t cmdline_show_only(int key, char *arg, struct argp_state *state)
+{
+	return cmdline_show(key, arg, state, state->input);
+}
+
 int cmdline_parse(const struct argp *argp, int argc, char **argv, void *input)
 {
 	char name[32], *verb = argv[0];
