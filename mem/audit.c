@@ -45,6 +45,9 @@ static void check_slot(struct audit *a, const struct mem_chunk *chunk, u32 i,
 	check(a, !(slot & MEM_SLOT_WRITABLE), "a shared page is marked writable");
 	check(a, frame->group == chunk->file->group, "a shared frame is of another group");
 	check(a, !chunk->file->never_share, "a shared frame in a file that never shares");
+	/* The scanner does not look at it again: nobody would ever find it. */
+	check(a, (slot & MEM_SLOT_HEAT) != MEM_SLOT_HEAT || frame->hash ||
+	      chunk->file->group->index.lost, "a shared page is known, and no index knows its frame");
 }
 
 static void check_huge(struct audit *a, struct mem_chunk *chunk, struct mem_chunk *sum)

@@ -318,11 +318,12 @@ bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i, bool mine)
 	pinned = host->pinned(frame);
 	if (mine)
 		host->get(frame);
+	chunk->slots[i] &= ~MEM_SLOT_HEAT;	/* no index knows it any more */
 	if (pinned) {
 		mem_frame_share(frame, chunk->file->group, 1);
 		return false;
 	}
-	chunk->slots[i] &= ~(MEM_SLOT_SHARED | MEM_SLOT_HEAT);
+	chunk->slots[i] &= ~MEM_SLOT_SHARED;
 	mem_chunk_count(chunk, 0, -1, 0);
 	return true;
 }

@@ -115,7 +115,7 @@ static __always_inline u64 share_page(struct piece *p, u64 *slot)
 		atomic_long_inc(&frame->refs);
 	} else {
 		mem_frame_share(frame, p->src->file->group, 2);
-		*slot |= MEM_SLOT_SHARED;
+		*slot = (*slot & ~MEM_SLOT_HEAT) | MEM_SLOT_SHARED;
 		p->src_shared++;
 	}
 	p->present++;

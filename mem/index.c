@@ -281,9 +281,11 @@ static void move(struct mem_index *index, u64 *from, u64 *to, u32 to_part, u32 p
 			continue;
 		line_remove(from + i / LINE_ENTRIES * LINE_ENTRIES, i % LINE_ENTRIES);
 		count(index, entry, -1);
-		if (!page_insert(index, to, i / LINE_ENTRIES, entry, false) &&
-		    kind_of(entry) == FRAME)
-			frame_of(index, entry)->hash = 0;	/* not known any more */
+		if (page_insert(index, to, i / LINE_ENTRIES, entry, false) ||
+		    kind_of(entry) != FRAME)
+			continue;
+		frame_of(index, entry)->hash = 0;	/* not known any more */
+		index->lost++;
 	}
 }
 

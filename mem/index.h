@@ -31,6 +31,8 @@ struct mem_index {
 	u32 log_groups, parts, split;	/* how far it has grown, see index.c */
 	u32 victim;			/* turns, for choosing whom to push out */
 	u32 pressed;			/* hints that came when it was full, since the last sweep */
+	u64 lost;			/* frames that found no place when it grew or shrank: their hash
+					 * is 0, and whoever clears this has looked at all pages again */
 };
 
 /* Needs no memory yet. base: any frame, the others are within 2^39 frames of it. */

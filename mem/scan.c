@@ -59,7 +59,7 @@ static bool is_due(const struct mem_scan *scan, const struct mem_chunk *chunk)
 {
 	u32 heat = READ_ONCE(chunk->heat);
 
-	if (scan->full || !READ_ONCE(chunk->visited))
+	if (scan->full || scan->lost || !READ_ONCE(chunk->visited))
 		return true;
 	if (READ_ONCE(chunk->written))
 		heat = 0;
@@ -82,6 +82,7 @@ static void enter_group(struct mem_scan *scan, struct mem_group *group)
 	/* Where most ids are of chunks long gone, nobody would find the others at random. */
 	scan->random = READ_ONCE(scan->order) == MEM_SCAN_RANDOM &&
 		       group->last_id / 16 <= group->nr_chunks;
+	scan->lost = group->index.lost;
 	scan->sweep = 0;
 	if (mem_index_wants_sweep(&group->index))
 		scan->sweep = mem_index_sweep_begin(&group->index);
@@ -241,6 +242,17 @@ static void sweep(struct mem_scan *scan, struct mem_group *group)
 	spin_unlock(&group->lock);
 }
 
+/* All its chunks were visited: no page is known any more whose frame no index knows. */
+static void leave_group(struct mem_scan *scan, struct mem_group *group)
+{
+	spin_lock(&group->lock);
+	group->index.lost -= scan->lost;
+	spin_unlock(&group->lock);
+	scan->lost = 0;
+	scan->group++;
+	scan->in_group = false;
+}
+
 static u32 scan_some(struct mem_scan *scan, u64 now)
 {
 	struct mem_group *group = scan->closing ? NULL : mem_group_from(scan->pool, scan->group);
@@ -258,8 +270,7 @@ static u32 scan_some(struct mem_scan *scan, u64 now)
 		pages = mem_scan_visit(scan, group, chunk);
 		scan->pool->host->file_put(chunk->file);
 	} else if (end) {
-		scan->group++;
-		scan->in_group = false;
+		leave_group(scan, group);
 	}
 	mem_group_put(group);
 	return pages;

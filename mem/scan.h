@@ -67,6 +67,7 @@ struct mem_scan {
 	u32 round;
 	bool full;		/* this round everything is looked at */
 	u32 sweep;		/* parts of the group's index still to be swept */
+	u64 lost;		/* frames its index had lost when it entered: they are looked for */
 	bool closing;		/* all groups are done: what is left is later[] */
 	u32 later_first, later_nr, later_todo;
 	struct mem_scan_later later[MEM_SCAN_LATER];

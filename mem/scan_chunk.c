@@ -133,8 +133,10 @@ static bool wanted(struct mem_visit *v, u32 i, u64 slot)
 	u32 heat = heat_of(slot);
 
 	if (slot & MEM_SLOT_SHARED) {
-		if (!READ_ONCE(mem_slot_frame(slot)->hash))
+		if (!READ_ONCE(mem_slot_frame(slot)->hash)) {
+			set_heat(v->chunk, i, 0);
 			return true;
+		}
 		set_heat(v->chunk, i, HEAT_KNOWN);	/* its frame need not be looked at again */
 		return false;
 	}
@@ -164,16 +166,23 @@ static bool look_at(struct mem_visit *v, u32 i)
 	return mem_visit_breathe(v);
 }
 
+/* Does an index know the frame of a page that is known, if that is a shared one? */
+static bool is_indexed(u64 slot)
+{
+	return !(slot & MEM_SLOT_SHARED) || READ_ONCE(mem_slot_frame(slot)->hash);
+}
+
 /* Most of what is visited is known: five instructions a page. */
 static void look_slots(struct mem_visit *v)
 {
 	u64 mask = v->scan->full ? 0 : MEM_SLOT_HEAT | MEM_SLOT_WRITABLE;
+	bool lost = v->scan->lost;
 	u32 i, known = 0;
 
 	for (i = 0; i < MEM_HUGE_PAGES; i++) {
 		u64 slot = v->slots[i];
 
-		if ((slot & mask) == MEM_SLOT_HEAT)
+		if ((slot & mask) == MEM_SLOT_HEAT && (!lost || is_indexed(slot)))
 			known++;
 		else if (mem_slot_frame(slot) && wanted(v, i, slot) && !look_at(v, i))
 			break;
@@ -425,6 +434,7 @@ static u32 visit(struct mem_visit *v)
 	if (v->lost) {
 		WRITE_ONCE(v->chunk->heat, 0);
 		v->busy = true;
+		v->scan->lost = 0;	/* not all pages were looked at: next time, then */
 	}
 	return pages;
 }

@@ -85,6 +85,68 @@ static void test_steady(void **state)
 	assert_ptr_equal(guests[0].map[7], guests[1].map[1007]);
 }
 
+/* As if much had come and gone in the group: hints of pages that are not known go. */
+static void sweep_index(struct mem_group *group)
+{
+	group->index.pressed = U32_MAX;
+	rounds_of_scan(20);
+}
+
+/* Pages that were known when they were cloned are found again when the clone is gone. */
+static void test_after_clone(void **state)
+{
+	struct mem_group *group = start_guests(2);
+	u32 i;
+	int err;
+
+	for (i = 0; i < PAGES; i++)
+		guest_write(&guests[0], i, 1 + i);
+	rounds_of_scan(10);
+	assert_int_equal(mem_file_clone(&guests[0].file, 0, &guests[1].file, 0, PAGES, &err),
+			 PAGES);
+	memcpy(guests[1].content, guests[0].content, sizeof(guests[0].content));
+	check_all();
+	guest_end(&guests[1]);
+	sweep_index(group);
+	check_all();
+	guest_start(&guests[2], group);
+	for (i = 0; i < PAGES; i++)
+		guest_write(&guests[2], i, 1 + i);
+	rounds_of_scan(10);
+	assert_int_equal(frames_used(), exact(group));
+	check_all();
+}
+
+/* A shared frame for which the index has no place any more when it grows is found again. */
+static void test_lost_frames(void **state)
+{
+	struct mem_group *group = start_guests(2);
+	struct mem_frame *frame;
+	u32 i;
+
+	for (i = 0; i < PAGES; i++) {
+		guest_write(&guests[0], i, 1 + i);
+		guest_write(&guests[1], i, 1 + i);
+	}
+	rounds_of_scan(20);
+	for (i = 0; i < PAGES; i += 7) {
+		frame = guests[0].map[i] ?: mem_slot_frame(
+			mem_chunk_find(&guests[0].file, i)->slots[i % MEM_HUGE_PAGES]);
+		mem_index_del_frame(&group->index, frame);
+		frame->hash = 0;
+		group->index.lost++;
+	}
+	sweep_index(group);
+	assert_int_equal(group->index.lost, 0);
+	assert_int_equal(group->index.frames, PAGES);
+	guest_start(&guests[2], group);
+	for (i = 0; i < PAGES; i++)
+		guest_write(&guests[2], i, 1 + i);
+	rounds_of_scan(10);
+	assert_int_equal(frames_used(), PAGES);
+	check_all();
+}
+
 /* All that is known of pages takes half a percent of them, and a few pages besides. */
 static void test_metadata(void **state)
 {
@@ -330,7 +392,8 @@ int main(void)
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_paused), TEST(test_paused_random), TEST(test_one_guest),
-		TEST(test_steady), TEST(test_metadata), TEST(test_groups), TEST(test_volatile),
+		TEST(test_steady), TEST(test_after_clone), TEST(test_lost_frames),
+		TEST(test_metadata), TEST(test_groups), TEST(test_volatile),
 		TEST(test_busy), TEST(test_pinned), TEST(test_reserve), TEST(test_budget),
 		TEST(test_preempted), TEST(test_estimate), TEST(test_coming_and_going),
 	};
