@@ -6,10 +6,14 @@
  *
  * Boots a guest with a RAM file in DIR and free page reporting, lets it fill half of its
  * free memory and free it again, and waits until the file's resident size no longer falls. ORDER
- * is the smallest block that the guest reports, "" what its kernel chooses (2 MiB). The line
- * appended to RESULT, separated by tabs, in pages; used is the guest's RAM less its MemFree:
+ * is the smallest block that the guest shall report, "" what it has already (2 MiB by default).
+ * The line appended to RESULT, separated by tabs, in pages; used is the guest's RAM less its
+ * MemFree, held what is free and not reported, in the end:
  *
- *	freed LABEL RESIDENT USED PEAK_RESIDENT PEAK_USED END_RESIDENT END_USED WAITED_MS
+ *	freed LABEL RESIDENT USED PEAK_RESIDENT PEAK_USED END_RESIDENT END_USED WAITED_MS HELD
+ *
+ * A guest does not report smaller blocks, nor anything of a zone (the first 16 MiB are one)
+ * that has less free than 32 blocks of that size.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -23,6 +27,7 @@
 #define ANSWER_NS	(120 * SECOND_NS)
 #define QUIET_SECONDS	6u			/* the guest reports every 2 s */
 #define MAX_SECONDS	120u
+#define ORDER_FILE	"/sys/module/page_reporting/parameters/page_reporting_order"
 
 struct memory {
 	uint64_t resident, used;
@@ -72,6 +77,19 @@ static struct memory look(struct guests *guests, const char *dir)
 	return (struct memory){ resident_pages(dir), guests->mib * 256ul - free_kib / 4 };
 }
 
+/* Free pages that the guest keeps to itself. */
+static uint64_t held_pages(struct guests *guests)
+{
+	unsigned int order = (unsigned int)ask(guests, "echo \"@=$(cat " ORDER_FILE ");\"\n");
+	char command[400];
+
+	snprintf(command, sizeof(command), "echo \"@=$(awk '{ size = 1; all = small = 0; "
+		 "for (i = 5; i <= NF; i++) { all += $i * size; if (i < %u) small += $i * size; size *= 2 } "
+		 "held += all > %u ? small : all } END { print held }' /proc/buddyinfo);\"\n", 5 + order,
+		 32u << order);
+	return ask(guests, command);
+}
+
 /* Until it has not fallen for a while; milliseconds until the last time it fell. */
 static uint64_t wait_until_back(struct guests *guests, const char *dir)
 {
@@ -98,9 +116,7 @@ static void measure(FILE *result, const char *label, const char *dir, struct gue
 	uint64_t waited;
 
 	if (*order) {
-		/* Registering the device sets it, so that the kernel's command line cannot. */
-		snprintf(command, sizeof(command), "echo %s >/sys/module/page_reporting/parameters/"
-			 "page_reporting_order; echo \"@=$?;\"\n", order);
+		snprintf(command, sizeof(command), "echo %s >" ORDER_FILE "; echo \"@=$?;\"\n", order);
 		if (ask(guests, command))
 			fprintf(stderr, "bench-freed: the guest does not take the order\n");
 	}
@@ -108,16 +124,17 @@ static void measure(FILE *result, const char *label, const char *dir, struct gue
 	wait_until_back(guests, dir);
 	start = look(guests, dir);
 	snprintf(command, sizeof(command), "mount -t tmpfs -o size=100%% none /tmp; "
-		 "dd if=/dev/zero bs=1M count=%u of=/tmp/x 2>/dev/null; echo \"@=$?;\"\n",
-		 (unsigned int)(guests->mib - start.used / 256) / 2);
+		 "tr '\\0' x </dev/zero | head -c %lu >/tmp/x; echo \"@=$?;\"\n",
+		 ((guests->mib - start.used / 256) / 2) << 20);
 	if (ask(guests, command))
 		fprintf(stderr, "bench-freed: the guest could not fill its memory\n");
 	peak = look(guests, dir);
 	ask(guests, "rm /tmp/x; echo \"@=$?;\"\n");
 	waited = wait_until_back(guests, dir);
 	end = look(guests, dir);
-	fprintf(result, "freed\t%s\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\n", label, start.resident,
-		start.used, peak.resident, peak.used, end.resident, end.used, waited);
+	fprintf(result, "freed\t%s\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\t%lu\n", label,
+		start.resident, start.used, peak.resident, peak.used, end.resident, end.used, waited,
+		held_pages(guests));
 }
 
 int main(int argc, char **argv)

@@ -17,7 +17,9 @@ SHARING_MIB      ?= 96
 SHARING_OPTIONS  ?=
 SHARING_TIMEOUT  ?= 3000
 SHARING_NAME     ?= sharing
-RAMFILE_CASES    ?= clone:512:never clone:512:always freed:256:never freed:256:never:4 freed:256:always:4
+RAMFILE_CASES    ?= clone:512:never clone:512:always \
+		    freed:256:never freed:256:always freed:256:never:4 freed:256:always:4 \
+		    freed:256:always:4:boot freed:256:always::zero
 
 SHARING_SOURCES := $(addprefix bench/,sharing.c sharing_scan.c sharing_guests.c qemu.c)
 
