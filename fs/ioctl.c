@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PENUMBRA_MEM_MAP: what each page of a file is, and which pages are one frame.
+ * PENUMBRA_MEM_MAP: what each page of a file is, and which pages are one frame. That tells exactly
+ * which contents others of the group have as well, so it is for the file's owner and root.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -91,6 +94,8 @@ long pfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	if (!(file->f_mode & FMODE_READ))
 		return -EBADF;
+	if (!uid_eq(file_inode(file)->i_uid, current_fsuid()) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (copy_from_user(&map, (void __user *)arg, sizeof(map)))
 		return -EFAULT;
 	return map_pages(file_inode(file), &map);

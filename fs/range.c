@@ -146,13 +146,14 @@ unlock:
 
 /* ---- clones and deduplication ---- */
 
-static int same_group(struct inode *in, struct inode *out)
+/* As pfs_group_follow(), where that is needed. */
+static int same_group(struct inode *in, struct inode *out, struct mem_group **left)
 {
 	if (pfs_inode(in)->mem.never_share || pfs_inode(out)->mem.never_share)
 		return -EOPNOTSUPP;
 	if (pfs_inode(in)->mem.group == pfs_inode(out)->mem.group)
 		return 0;
-	return pfs_group_follow(out, in);
+	return pfs_group_follow(out, in, left);
 }
 
 /* Pages done; fewer than @nr: *err says why. */
@@ -174,15 +175,14 @@ static u64 clone_pages(struct mem_file *src, u64 from, struct mem_file *dst, u64
 	return done;
 }
 
-/* With both inodes locked, the range checked. Bytes done or -errno. */
+/* With both inodes locked, both in one group, the range checked. Bytes done or -errno. */
 static loff_t clone(struct inode *in, loff_t pos_in, struct inode *out, loff_t pos_out, loff_t len)
 {
 	struct mem_file *src = &pfs_inode(in)->mem, *dst = &pfs_inode(out)->mem;
 	loff_t size = i_size_read(out), done;
-	int ret;
+	int ret = 0;
 
-	ret = same_group(in, out);
-	if (!ret && pos_out > size)
+	if (pos_out > size)
 		ret = pfs_zero_bytes(out, size, round_up(size, PAGE_SIZE));
 	if (!ret && pos_out + len > size)
 		ret = pfs_errno(mem_file_resize(dst, pfs_pages(pos_out + len)));
@@ -248,6 +248,7 @@ loff_t pfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, lo
 			    loff_t len, unsigned int flags)
 {
 	struct inode *inode_in = file_inode(in), *inode_out = file_inode(out);
+	struct mem_group *left = NULL;
 	loff_t ret;
 
 	if (flags & ~(REMAP_FILE_DEDUP | REMAP_FILE_ADVISORY))
@@ -258,7 +259,10 @@ loff_t pfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, lo
 	} else {
 		ret = generic_remap_file_range_prep(in, pos_in, out, pos_out, &len, flags);
 		if (!ret && len)
+			ret = same_group(inode_in, inode_out, &left);
+		if (!ret && len)
 			ret = clone(inode_in, pos_in, inode_out, pos_out, len);
+		pfs_group_followed(inode_out, left);
 	}
 	unlock_two_nondirectories(inode_in, inode_out);
 	return ret;

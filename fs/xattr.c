@@ -6,8 +6,12 @@
  *   user.penumbra.share   "never": nothing of the file is ever shared. An empty file; cannot be undone
  *
  * What a directory has is inherited by what is created in it. A name belongs to the user who
- * used it first, for as long as anything is in the group; others need CAP_SYS_ADMIN to
- * put something into it. (Who may create files in a directory may use its group.)
+ * used it first, for as long as anything is in the group; nobody else puts something into it by its name,
+ * root neither: whoever took a name first would have root's files in his group, and nobody would notice.
+ * (Who may create files in a directory may use its group.)
+ *
+ * Who is in a group can find out what the others have: by timing, and exactly by what is told of
+ * his own pages. So being able to read a file is not enough to get into its group by cloning it.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -54,7 +58,7 @@ struct pfs_group *pfs_group_get(struct pfs_mount *m, const char *name)
 	group = group_find(m, name);
 	if (!group)
 		group = group_new(m, name);
-	else if (!uid_eq(group->owner, current_fsuid()) && !capable(CAP_SYS_ADMIN))
+	else if (!uid_eq(group->owner, current_fsuid()))
 		group = ERR_PTR(-EPERM);
 	if (!IS_ERR(group))
 		group->users++;
@@ -120,15 +124,44 @@ int pfs_group_join(struct inode *inode, struct pfs_group *group)
 	return ret;
 }
 
-int pfs_group_follow(struct inode *inode, struct inode *source)
+/* Whose a group is: its first user's, or that of the file which is in no named one. */
+static bool may_follow(struct inode *source)
+{
+	struct pfs_mount *m = pfs_mount(source->i_sb);
+	kuid_t owner = source->i_uid;
+
+	mutex_lock(&m->groups_lock);
+	if (pfs_inode(source)->group)
+		owner = pfs_inode(source)->group->owner;
+	mutex_unlock(&m->groups_lock);
+	/* Every plain cp asks: a refusal is nothing to put into an audit log. */
+	return uid_eq(owner, current_fsuid()) || ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN);
+}
+
+int pfs_group_follow(struct inode *inode, struct inode *source, struct mem_group **left)
 {
 	struct pfs_inode *pi = pfs_inode(inode);
+	struct mem_group *own;
 
-	if (pi->group || i_size_read(inode) ||
-	    mem_file_set_group(&pi->mem, pfs_inode(source)->mem.group))
+	if (pi->group || i_size_read(inode) || !may_follow(source))
 		return -EXDEV;
+	own = mem_group_get(pi->mem.group);
+	if (mem_file_set_group(&pi->mem, pfs_inode(source)->mem.group)) {
+		mem_group_put(own);
+		return -EXDEV;
+	}
 	set_group(inode, pfs_group_inherit(pfs_mount(inode->i_sb), source));
+	*left = own;
 	return 0;
+}
+
+void pfs_group_followed(struct inode *inode, struct mem_group *left)
+{
+	if (!left)
+		return;
+	if (!i_size_read(inode) && !mem_file_set_group(&pfs_inode(inode)->mem, left))
+		set_group(inode, NULL);
+	mem_group_put(left);
 }
 
 /* ---- attributes ---- */

@@ -11,7 +11,7 @@
 /*
  * PENUMBRA_MEM_MAP: what the pages [first, first + pages) of a file are. entries is a pointer to
  * as many __u64. Returns how many were written (fewer at the file's end, or when interrupted).
- * The file must be open for reading.
+ * The file must be open for reading, and the caller's own; others need CAP_SYS_ADMIN.
  */
 struct penumbra_mem_map {
 	__u64 first;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+#include "uapi/penumbra.h"
 
 #define GROUP	"user.penumbra.group"
 #define SHARE	"user.penumbra.share"
@@ -153,6 +154,92 @@ static int as_user(void *arg)
 	return 0;
 }
 
+/* Who may read a file of a group is not in it for that: what he copies is a copy. */
+static int as_reader(void *arg)
+{
+	int source = *(int *)arg, fd, at = open(DIR_PENUMBRA "/user", O_RDONLY | O_DIRECTORY);
+	struct penumbra_mem_map map = { .pages = 4 };
+	uint64_t entries[4];
+	loff_t from = 0, to = 0;
+
+	map.entries = (uintptr_t)entries;
+	if (setgid(1000) || setuid(1000))
+		return 10;
+	fd = openat(at, "reader", O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (fd < 0)
+		return 11;
+	if (!ioctl(fd, FICLONE, source) || errno != EXDEV)
+		return 12;
+	if (!fs_clone(source, 0, PAGE, fd, 0) || errno != EXDEV)
+		return 13;
+	if (!in_group(fd, NULL))
+		return 14;
+	if (copy_file_range(source, &from, fd, &to, 4 * PAGE, 0) != 4 * (long)PAGE)
+		return 15;
+	if (!in_group(fd, NULL) || !fs_reads(fd, 3, 1))
+		return 16;
+	if (fs_stat(fd, "private_pages") != 4)
+		return 17;
+	if (ioctl(fd, PENUMBRA_MEM_MAP, &map) != 4 || PENUMBRA_PAGE_KIND(entries[0]) != PENUMBRA_PAGE_PRIVATE)
+		return 18;
+	if (ioctl(source, PENUMBRA_MEM_MAP, &map) != -1 || errno != EPERM)
+		return 19;
+	return 0;
+}
+
+/* His own he may clone; into the directory, which is his, as root may from there. */
+static int as_owner(void *arg)
+{
+	const char *group = arg;
+	int source, fd, at = open(DIR_PENUMBRA "/user", O_RDONLY | O_DIRECTORY);
+
+	if (setgid(1000) || setuid(1000))
+		return 10;
+	source = openat(at, "source", O_RDWR | O_CREAT, 0600);
+	if (group && set_group(source, group))
+		return 11;
+	fs_fill(source, 0, 4, 1);
+	fd = openat(at, "clone", O_RDWR | O_CREAT, 0600);
+	if (ioctl(fd, FICLONE, source) || !in_group(fd, group))
+		return 12;
+	return 0;
+}
+
+static void owner_clones(const char *group)
+{
+	int source, clone = fs_tmpfile(0);
+
+	tap_eq(fs_child(as_owner, (void *)group), 0, "a user clones his own (%s)", group ? group : "no name");
+	source = open(DIR_PENUMBRA "/user/source", O_RDONLY);
+	tap_errno(ioctl(clone, FICLONE, source), errno, 0, "and root anybody's");
+	tap_eq(fs_stat(source, "shared_pages"), 4, "which is shared");
+	close(source);
+	close(clone);
+	fs_remove("user/source");
+	fs_remove("user/clone");
+}
+
+static void readers(void)
+{
+	int named = fs_file("named", 0), own = fs_file("own", 0);
+
+	set_group(named, "named");
+	fs_fill(named, 0, 4, 1);
+	fs_fill(own, 0, 4, 1);
+	mkdir(DIR_PENUMBRA "/user", 0755);
+	chown(DIR_PENUMBRA "/user", 1000, 1000);
+	tap_eq(fs_child(as_reader, &named), 0, "who may read a file copies it, and gets not into its group");
+	tap_eq(fs_child(as_reader, &own), 0, "nor where the group has no name");
+	owner_clones("users");
+	owner_clones(NULL);
+	close(named);
+	close(own);
+	fs_remove("named");
+	fs_remove("own");
+	fs_remove("user/reader");
+	rmdir(DIR_PENUMBRA "/user");
+}
+
 static void owners(void)
 {
 	int mine = fs_file("roots", 0), dir, other;
@@ -163,7 +250,7 @@ static void owners(void)
 	dir = open(DIR_PENUMBRA "/user", O_RDONLY | O_DIRECTORY);
 	tap_eq(fs_child(as_user, &dir), 0, "a user takes a name that is free, and not another's");
 	other = fs_file("other", 0);
-	tap_errno(set_group(other, "users"), errno, 0, "root may join any");
+	tap_errno(set_group(other, "users"), errno, EPERM, "root does not get into another's unawares");
 	close(other);
 	close(mine);
 	close(dir);
@@ -181,4 +268,5 @@ void test_groups(void)
 	of_directories();
 	never();
 	owners();
+	readers();
 }
