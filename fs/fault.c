@@ -21,9 +21,11 @@
  * that the kernel allows long-term pins. They then are writable by mprotect(), without a fault, as
  * soon as they are mapped: every page is fetched for writing from the start.
  *
- * No frame, since memory or the reserve is gone: the fault waits, with mmap_lock dropped if the
- * caller allows that (once; in page_mkwrite it cannot), and then tries again; after waiting in vain
- * with the lock held the process gets SIGBUS.
+ * No frame, since memory or the reserve is gone: the fault waits and tries again whenever some came,
+ * until wait_ms are over, whoever else was quicker meanwhile. Then the process gets SIGBUS. Where the
+ * caller allows it mmap_lock is dropped: that can be done once, and nobody tells the fault that comes next how
+ * long this one has waited, so three quarters of the time are spent there, the fourth is left to that one. It seldom
+ * needs it: the page is made ready before. In page_mkwrite the lock stays.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -39,28 +41,75 @@ void pfs_frames_arrived(struct pfs_mount *m)
 	wake_up_all(&m->frames_wait);
 }
 
+/* In jiffies: when a fault that began then is to give up. */
+static unsigned long give_up_at(const struct vm_fault *vmf, const struct pfs_mount *m,
+				unsigned long began)
+{
+	unsigned long all = msecs_to_jiffies(READ_ONCE(m->wait_ms));
+
+	if (fault_flag_allow_retry_first(vmf->flags))
+		all -= all / 4;
+	else if (vmf->flags & FAULT_FLAG_TRIED)
+		all /= 4;
+	return began + all;
+}
+
+/* True: frames came after @seq was read. False: it is too late, or the process is being killed. */
+static bool until_frames(struct pfs_mount *m, int seq, unsigned long give_up)
+{
+	long left = give_up - jiffies;
+
+	pfs_scand_wake(m);
+	return left > 0 &&
+	       wait_event_killable_timeout(m->frames_wait, atomic_read(&m->frames_seq) != seq,
+					   left) > 0;
+}
+
+static bool may_come(int err)
+{
+	return err == -EBUSY || err == -ENOMEM;
+}
+
+/*
+ * With mmap_lock dropped: the area may go, and the mount with it. @write: the page is made ready, so that
+ * who has waited is not too late again.
+ */
+static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct pfs_mount *m, int seq,
+				unsigned long give_up, bool write)
+{
+	struct file *file = get_file(vmf->vma->vm_file);
+	struct mem_file *mem = &pfs_inode(file_inode(file))->mem;
+	u64 index = vmf->pgoff;
+	struct mem_frame *frame;
+	int err;
+
+	compat_release_fault_lock(vmf);
+	while (until_frames(m, seq, give_up) && write) {
+		seq = atomic_read(&m->frames_seq);
+		err = mem_file_pin(mem, index, true, &frame);
+		if (!err)
+			pfs_host_ops.put(frame);
+		if (!may_come(err))
+			break;
+	}
+	fput(file);
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;		/* so that the next one is told of this */
+}
+
 /*
  * Waits for frames that came after @seq was read. Returns 0 with the locks still held: try again;
  * or what the fault returns.
  */
-static vm_fault_t wait_for_frames(struct vm_fault *vmf, struct pfs_mount *m, int seq)
+static vm_fault_t wait_for_frames(struct vm_fault *vmf, struct pfs_mount *m, int seq,
+				  unsigned long began, bool write)
 {
-	long timeout = msecs_to_jiffies(READ_ONCE(m->wait_ms));
-	struct file *file = vmf->vma->vm_file;
+	unsigned long give_up = give_up_at(vmf, m, began);
 
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
-	pfs_scand_wake(m);
-	if (!fault_flag_allow_retry_first(vmf->flags)) {
-		timeout = wait_event_killable_timeout(m->frames_wait,
-						      atomic_read(&m->frames_seq) != seq, timeout);
-		return timeout > 0 ? 0 : VM_FAULT_SIGBUS;
-	}
-	get_file(file);		/* without the lock the area may go, and the mount with it */
-	compat_release_fault_lock(vmf);
-	wait_event_killable_timeout(m->frames_wait, atomic_read(&m->frames_seq) != seq, timeout);
-	fput(file);
-	return VM_FAULT_RETRY;
+	if (fault_flag_allow_retry_first(vmf->flags))
+		return wait_unlocked(vmf, m, seq, give_up, write);
+	return until_frames(m, seq, give_up) ? 0 : VM_FAULT_SIGBUS;
 }
 
 /* Must the page be fetched so that it may be written from now on, without further notice? */
@@ -125,6 +174,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct mem_file *file = &pfs_inode(inode)->mem;
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
+	unsigned long began = jiffies;
 	vm_fault_t wait = keep_pmd_out(vmf);
 	struct mem_frame *frame;
 
@@ -141,9 +191,10 @@ static vm_fault_t fault(struct vm_fault *vmf)
 			ret = mem_file_fault(file, vmf->pgoff, for_writing(vmf), &frame);
 		if (!ret)
 			return give_out(vmf, (struct page *)frame);
-		if (ret != -EBUSY && ret != -ENOMEM)
+		if (!may_come(ret))
 			return VM_FAULT_SIGBUS;
-		wait = wait_for_frames(vmf, m, seq);
+		/* Reading, too, it is a copy that was asked for if the reserve was. */
+		wait = wait_for_frames(vmf, m, seq, began, for_writing(vmf) || ret == -EBUSY);
 		if (wait)
 			return wait;
 	}
@@ -158,6 +209,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
+	unsigned long began = jiffies;
 	vm_fault_t wait;
 
 	file_update_time(vmf->vma->vm_file);
@@ -173,7 +225,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 			return VM_FAULT_NOPAGE;
 		case -EBUSY:
 		case -ENOMEM:
-			wait = wait_for_frames(vmf, m, seq);
+			wait = wait_for_frames(vmf, m, seq, began, true);
 			break;
 		default:
 			return VM_FAULT_SIGBUS;

@@ -16,8 +16,8 @@
  * In the tail pages of a compound page these words are the kernel's (the head's address, mapcounts,
  * ...): a 2 MiB frame has only its head as a mem_frame, until it is dissolved.
  *
- * Memory is charged to the memory cgroup of whoever faults it in. Frames that the scanning
- * thread or the reserve bring are charged to nobody.
+ * Memory is charged to the memory cgroup of whoever faults it in, as kernel memory. Frames that the
+ * reserve or the scanning thread bring, or other kernel threads, are charged to nobody.
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -51,9 +51,9 @@ static struct page *page_of(struct mem_frame *frame)
  * Reclaim is welcome to make room for one page, but the machine's OOM killer is not called for a
  * guest: the fault waits and then ends its own VM. A 2 MiB page is taken only if there is one.
  */
-static struct page *alloc_order(unsigned int order)
+static struct page *alloc_order(unsigned int order, enum mem_charge who)
 {
-	gfp_t gfp = GFP_HIGHUSER | __GFP_ACCOUNT | __GFP_NOWARN;
+	gfp_t gfp = GFP_HIGHUSER | __GFP_NOWARN | (who == MEM_CHARGE_CALLER ? __GFP_ACCOUNT : 0);
 	struct folio *folio;
 
 	if (!order) {
@@ -64,15 +64,25 @@ static struct page *alloc_order(unsigned int order)
 	return folio ? folio_page(folio, 0) : NULL;
 }
 
-static struct mem_frame *frame_alloc(struct mem_pool *pool, unsigned int order)
+static struct mem_frame *frame_alloc(struct mem_pool *pool, unsigned int order, enum mem_charge who)
 {
-	struct page *page = alloc_order(order);
+	struct page *page = alloc_order(order, who);
 
 	if (!page)
 		return NULL;
 	__SetPageUptodate(page);	/* pipes that refer to it ask */
 	percpu_counter_add(&pfs_frame_pages, 1 << order);
 	return (struct mem_frame *)page;
+}
+
+/* A frame that is not charged was refused as well: it is not (only) the memory cgroup's limit. */
+static bool starved(struct mem_pool *pool)
+{
+	struct page *page = alloc_order(0, MEM_CHARGE_NOBODY);
+
+	if (page)
+		__free_page(page);
+	return !page;
 }
 
 static void frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order)
@@ -204,6 +214,7 @@ static u64 random_word(void)
 
 const struct mem_host_ops pfs_host_ops = {
 	.alloc = frame_alloc,
+	.starved = starved,
 	.free = frame_free,
 	.data = frame_data,
 	.get = frame_get,

@@ -236,11 +236,11 @@ bool mem_frame_unshare(struct mem_frame *frame);
 
 /*
  * A frame for a slot or a chunk, counted in pool->pages; contents undefined. -ENOMEM, -ENOSPC
- * (with its event, for 4 KiB). _break: a 4 KiB one to copy to, from the reserve if need be;
- * -EBUSY: it is gone.
+ * (with its event, for 4 KiB). _break: a 4 KiB one for the group to copy to, with the reserve's help if need be;
+ * -EBUSY: it is gone, or the group has had its share. -ENOMEM: the caller may not have more.
  */
 int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame **frame);
-int mem_frame_alloc_break(struct mem_pool *pool, struct mem_frame **frame);
+int mem_frame_alloc_break(struct mem_group *group, struct mem_frame **frame);
 void mem_frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
 void mem_frame_clear(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
 void mem_frame_copy(struct mem_pool *pool, struct mem_frame *frame, const void *from);

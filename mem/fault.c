@@ -41,7 +41,8 @@ static int fill_page(struct mem_chunk *chunk, u32 i)
 	struct mem_frame *frame;
 	int err;
 
-	err = zero ? mem_frame_alloc_break(pool, &frame) : mem_frame_alloc(pool, 0, &frame);
+	err = zero ? mem_frame_alloc_break(chunk->file->group, &frame) :
+		     mem_frame_alloc(pool, 0, &frame);
 	if (unlikely(err))
 		return err;
 	mem_frame_clear(pool, frame, 0);
@@ -67,7 +68,7 @@ static int break_sharing(struct mem_chunk *chunk, u32 i, struct mem_frame *mine)
 		chunk->slots[i] |= MEM_SLOT_WRITABLE;
 		return 0;
 	}
-	err = mem_frame_alloc_break(pool, &frame);
+	err = mem_frame_alloc_break(chunk->file->group, &frame);
 	if (unlikely(err))
 		return err;
 	mem_frame_copy(pool, frame, pool->host->data(mem_slot_frame(old)));

@@ -21,6 +21,8 @@ struct mem_group {
 	struct mem_index index;
 	struct xarray chunks;		/* id → chunk; found and taken out under the lock */
 	u32 last_id, nr_chunks;
+	u32 reserve_taken;		/* frames of the reserve, in this reserve_round; under its lock */
+	u32 reserve_round;
 };
 
 /* The first group from this serial on, referenced, or NULL. */

@@ -237,7 +237,7 @@ static int copy_slots(struct mem_chunk *chunk, u32 skip, u32 nr)
 	for (i = 0; i < MEM_HUGE_PAGES; i++) {
 		if (i - skip < nr)
 			continue;
-		err = mem_frame_alloc_break(pool, &frame);
+		err = mem_frame_alloc_break(chunk->file->group, &frame);
 		if (err)
 			break;
 		mem_frame_copy(pool, frame, mem_chunk_data(chunk, i));
@@ -356,7 +356,7 @@ int mem_chunk_gather(struct mem_chunk *chunk)
 	lockdep_assert_held(&chunk->lock);
 	if (!may_gather(chunk))
 		return -EINVAL;
-	huge = pool->host->alloc(pool, MEM_HUGE_ORDER);
+	huge = pool->host->alloc(pool, MEM_HUGE_ORDER, MEM_CHARGE_CALLER);
 	if (!huge)
 		return -ENOMEM;
 	if (!own_all(chunk)) {

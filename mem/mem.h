@@ -60,10 +60,15 @@ enum mem_event {
 	MEM_EVENT_POOL_FULL,	/* the size limit: a hole could not be filled */
 };
 
+/* Whom the host has pay for a frame: who asks, as far as he may have more, or nobody. */
+enum mem_charge { MEM_CHARGE_CALLER, MEM_CHARGE_NOBODY };
+
 /* All that the pure code needs from its environment. Frames are of order 0 or MEM_HUGE_ORDER. */
 struct mem_host_ops {
 	/* NULL: no memory. Contents undefined. Must not try hard for a huge one. May sleep. */
-	struct mem_frame *(*alloc)(struct mem_pool *pool, unsigned int order);
+	struct mem_frame *(*alloc)(struct mem_pool *pool, unsigned int order, enum mem_charge who);
+	/* After a 4 KiB frame was refused: nobody can have one, not only the caller. May sleep. */
+	bool (*starved)(struct mem_pool *pool);
 	/* Gives up our reference; the memory is free when the last other user is done. */
 	void (*free)(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
 	/* Its bytes: 4 KiB, or 2 MiB in a row. */
@@ -98,6 +103,7 @@ struct mem_reserve {
 	spinlock_t lock;
 	struct mem_frame *first;	/* linked through ->group */
 	u32 nr, target;			/* frames in it; it is low below target / 4 */
+	u32 round;			/* counts the times when it was full */
 	bool low, gone;			/* as last told by an event */
 };
 
@@ -169,7 +175,7 @@ void mem_file_fini(struct mem_file *file);
  * the huge zero frame), and then the whole chunk may be mapped in one. Where no mem_file_mkwrite() follows
  * (never_share), whatever may become writable has to be asked for with @write.
  * -ERANGE: beyond the end. -ENOMEM. -ENOSPC: the pool is full. -EBUSY: a shared page has to be
- * copied and the reserve is gone; wait and try again.
+ * copied and the reserve is gone, or the group's share of it; wait and try again.
  */
 int mem_file_fault(struct mem_file *file, u64 index, bool write, struct mem_frame **frame);
 

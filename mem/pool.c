@@ -6,8 +6,15 @@
  *   sharing is broken ─────► the same, else the reserve      refused: -EBUSY, the writer waits
  *                                         ▲
  *                        mem_pool_refill ─┘ from a thread that may wait
+ *
+ * The reserve is for when the machine has no memory, or the pool no room. A caller who only may not have
+ * more (his memory cgroup is full) gets nothing of it: -ENOMEM, as for a hole. So where there is memory but no
+ * room the copy is in a frame of the caller's, charged to him, and one of the reserve is given back for it.
+ *
+ * A group may take three times what it leaves of the reserve, counted from when that was last full. One with
+ * a burst so waits before the others have nothing left. If there are no others it may take all.
  */
-#include "mem/chunk.h"
+#include "mem/group.h"
 
 static void reserve_free(struct mem_pool *pool)
 {
@@ -22,7 +29,7 @@ static void reserve_free(struct mem_pool *pool)
 
 static struct mem_frame *zero_new(struct mem_pool *pool, unsigned int order)
 {
-	struct mem_frame *frame = pool->host->alloc(pool, order);
+	struct mem_frame *frame = pool->host->alloc(pool, order, MEM_CHARGE_NOBODY);
 
 	if (frame)
 		mem_frame_clear(pool, frame, order);
@@ -75,15 +82,50 @@ static struct mem_frame *reserve_pop(struct mem_reserve *reserve)
 	return frame;
 }
 
-/* Events are told under the lock, so that they come in the order in which things happened. */
-static struct mem_frame *reserve_take(struct mem_pool *pool)
+/* Is there no other group that something has to be left for? */
+static bool is_only_group(struct mem_pool *pool)
 {
+	bool only;
+
+	spin_lock(&pool->lock);
+	only = pool->groups.next == pool->groups.prev;
+	spin_unlock(&pool->lock);
+	return only;
+}
+
+/* Three times what it leaves; but one frame in any case. */
+static bool has_share(struct mem_reserve *reserve, struct mem_group *group)
+{
+	lockdep_assert_held(&reserve->lock);
+	if (group->reserve_round != reserve->round) {
+		group->reserve_round = reserve->round;
+		group->reserve_taken = 0;
+	}
+	return !group->reserve_taken || group->reserve_taken / 3 + 2 <= reserve->nr;
+}
+
+static void reserve_push(struct mem_reserve *reserve, struct mem_frame *frame)
+{
+	lockdep_assert_held(&reserve->lock);
+	frame->group = (struct mem_group *)reserve->first;
+	reserve->first = frame;
+	WRITE_ONCE(reserve->nr, reserve->nr + 1);
+}
+
+/* Events are told under the lock, so that they come in the order in which things happened. */
+static struct mem_frame *reserve_take(struct mem_group *group)
+{
+	struct mem_pool *pool = group->pool;
 	struct mem_reserve *reserve = &pool->reserve;
-	struct mem_frame *frame;
+	bool only = is_only_group(pool);
+	struct mem_frame *frame = NULL;
 
 	spin_lock(&reserve->lock);
-	frame = reserve_pop(reserve);
-	if (reserve->nr < READ_ONCE(reserve->target) / 4 && !reserve->low) {
+	if (has_share(reserve, group) || only)
+		frame = reserve_pop(reserve);
+	if (frame)
+		group->reserve_taken++;
+	if ((!frame || reserve->nr < DIV_ROUND_UP(READ_ONCE(reserve->target), 4)) && !reserve->low) {
 		WRITE_ONCE(reserve->low, true);
 		pool->host->event(pool, MEM_EVENT_RESERVE_LOW);
 	}
@@ -95,9 +137,34 @@ static struct mem_frame *reserve_take(struct mem_pool *pool)
 	return frame;
 }
 
+static void reserve_put_back(struct mem_group *group, struct mem_frame *frame)
+{
+	struct mem_reserve *reserve = &group->pool->reserve;
+
+	spin_lock(&reserve->lock);
+	reserve_push(reserve, frame);
+	if (group->reserve_taken)
+		group->reserve_taken--;
+	spin_unlock(&reserve->lock);
+}
+
+/* It is as it should be. The event is told if it had been low. */
+static void reserve_full(struct mem_pool *pool)
+{
+	struct mem_reserve *reserve = &pool->reserve;
+
+	lockdep_assert_held(&reserve->lock);
+	reserve->round++;
+	if (!reserve->low && !reserve->gone)
+		return;
+	WRITE_ONCE(reserve->low, false);
+	WRITE_ONCE(reserve->gone, false);
+	pool->host->event(pool, MEM_EVENT_RESERVE_OK);
+}
+
 /*
- * One step towards the target. *surplus: a frame that is too many. False: nothing is left to
- * do, and the event is told if it had been low.
+ * One step towards the target. *surplus: a frame that is too many. False: nothing is left to do.
+ * While somebody waits that is one frame at least, also where none is wanted: only then has he a reason to try again.
  */
 static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 {
@@ -107,14 +174,12 @@ static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 
 	*surplus = NULL;
 	spin_lock(&reserve->lock);
+	if (reserve->nr == max_t(u32, target, reserve->gone))
+		reserve_full(pool);
+	target = max_t(u32, target, reserve->gone);
 	more = reserve->nr != target;
 	if (reserve->nr > target)
 		*surplus = reserve_pop(reserve);
-	if (!more && (reserve->low || reserve->gone)) {
-		WRITE_ONCE(reserve->low, false);
-		WRITE_ONCE(reserve->gone, false);
-		pool->host->event(pool, MEM_EVENT_RESERVE_OK);
-	}
 	spin_unlock(&reserve->lock);
 	return more;
 }
@@ -146,13 +211,11 @@ bool mem_pool_refill(struct mem_pool *pool)
 		}
 		if (max && (u64)atomic64_read(&pool->pages) + READ_ONCE(reserve->nr) >= max)
 			return false;
-		frame = pool->host->alloc(pool, 0);
+		frame = pool->host->alloc(pool, 0, MEM_CHARGE_NOBODY);
 		if (!frame)
 			return false;
 		spin_lock(&reserve->lock);
-		frame->group = (struct mem_group *)reserve->first;
-		reserve->first = frame;
-		WRITE_ONCE(reserve->nr, reserve->nr + 1);
+		reserve_push(reserve, frame);
 		spin_unlock(&reserve->lock);
 	}
 	return true;
@@ -184,7 +247,7 @@ static int frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_fra
 {
 	if (!charge(pool, BIT(order)))
 		return -ENOSPC;
-	*frame = pool->host->alloc(pool, order);
+	*frame = pool->host->alloc(pool, order, MEM_CHARGE_CALLER);
 	if (likely(*frame))
 		return 0;
 	atomic64_sub(BIT(order), &pool->pages);
@@ -200,15 +263,42 @@ int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame 
 	return err;
 }
 
-int mem_frame_alloc_break(struct mem_pool *pool, struct mem_frame **frame)
+/* There is no room: one of the reserve goes for one of the caller's, unless the machine has none. */
+static int exchange(struct mem_group *group, struct mem_frame *reserved, struct mem_frame **frame)
 {
-	if (!frame_alloc(pool, 0, frame))
+	struct mem_pool *pool = group->pool;
+
+	*frame = pool->host->alloc(pool, 0, MEM_CHARGE_CALLER);
+	if (*frame) {
+		pool->host->free(pool, reserved, 0);
 		return 0;
-	*frame = reserve_take(pool);
-	if (!*frame)
-		return -EBUSY;
+	}
+	*frame = reserved;
+	if (pool->host->starved(pool))
+		return 0;
+	reserve_put_back(group, reserved);
+	return -ENOMEM;
+}
+
+int mem_frame_alloc_break(struct mem_group *group, struct mem_frame **frame)
+{
+	struct mem_pool *pool = group->pool;
+	int err = frame_alloc(pool, 0, frame);
+
+	if (likely(!err))
+		return 0;
+	if (err == -ENOMEM && !pool->host->starved(pool))
+		return -ENOMEM;
+	/* Counted before it leaves the reserve, which else would be filled up beyond the limit meanwhile. */
 	atomic64_inc(&pool->pages);
-	return 0;
+	*frame = reserve_take(group);
+	if (!*frame)
+		err = -EBUSY;
+	else
+		err = err == -ENOSPC ? exchange(group, *frame, frame) : 0;
+	if (err)
+		atomic64_dec(&pool->pages);
+	return err;
 }
 
 void mem_frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order)

@@ -11,7 +11,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,6 +110,28 @@ static int child_writes(void *page)
 	return 0;
 }
 
+/* A write gets SIGBUS after so many seconds, not sooner, and not much later. */
+static void ends_after(char *page, double seconds, const char *what)
+{
+	double start = now();
+	int result = -1;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(fs_touch(page, true));
+	while (now() - start < 20 && !waitpid(pid, &result, WNOHANG))
+		usleep(10000);
+	start = now() - start;
+	if (result == -1) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	tap_ok(WIFEXITED(result) && WEXITSTATUS(result) == 1, "%s: SIGBUS", what);
+	tap_ok(start > seconds * 0.9 && start < seconds + 1.6, "%s: after %d ms", what, (int)(start * 1000));
+}
+
 /* All but the reserve is shared by two files: each write takes one frame of it. */
 static void reserve(void)
 {
@@ -128,11 +152,10 @@ static void reserve(void)
 	for (i = 0; i < 16; i++)
 		map[i * PAGE] = 2;
 	tap_eq(fs_stat(b, "cow_breaks"), 16, "16 writes use it up");
-	fs_mount_set(MNT, "reserve/wait_ms", "300");
-	start = now();
-	tap_eq(fs_touch(map + 20 * PAGE, true), 1, "the next gets SIGBUS");
-	tap_ok(now() - start > 0.25 && now() - start < 5, "after a while (%d ms)", (int)((now() - start) * 1000));
+	fs_mount_set(MNT, "reserve/wait_ms", "2000");
+	ends_after(map + 20 * PAGE, 2, "the next, not mapped");
 	tap_eq(map[20 * PAGE], first[20 * PAGE], "it can still be read");
+	ends_after(map + 20 * PAGE, 2, "mapped to be read");
 	tap_ok(map[0] == 2 && first[0] != 2, "and what was written stays");
 	fs_mount_set(MNT, "reserve/wait_ms", "20000");
 	fflush(stdout);
@@ -151,6 +174,61 @@ static void reserve(void)
 	tap_eq(fs_mount_stat(MNT, "reserve/pages"), 16, "the reserve is full again");
 	munmap(map, 1008 * PAGE);
 	munmap(first, 1008 * PAGE);
+	close(a);
+	close(b);
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+}
+
+/* Without a reserve, or a tiny one, a writer waits in the same way, and goes on when there is room. */
+static void small_reserve(void)
+{
+	char options[64], *map;
+	int a, b, pages;
+
+	for (pages = 0; pages < 4; pages++) {
+		snprintf(options, sizeof(options), "size=1M,reserve=%dk,huge=never", pages * 4);
+		must_mount(options);
+		fs_mount_set(MNT, "reserve/wait_ms", "1000");
+		a = file_at(MNT "/a");
+		b = file_at(MNT "/b");
+		fs_fill(a, 0, 256 - pages, 1);
+		tap_errno(ioctl(b, FICLONE, a), errno, 0, "all is shared");
+		map = mmap(NULL, 256 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, b, 0);
+		memset(map, 2, pages * PAGE);
+		ends_after(map + 10 * PAGE, 1, "a writer without a frame");
+		fallocate(a, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100 * PAGE, 10 * PAGE);
+		fallocate(b, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100 * PAGE, 10 * PAGE);
+		tap_eq(fs_touch(map + 10 * PAGE, true), 0, "with one");
+		munmap(map, 256 * PAGE);
+		close(a);
+		close(b);
+		tap_errno(fs_umount(MNT), errno, 0, "umount");
+	}
+}
+
+/* The one page is pinned, so a clone has to copy it, and there is no room. */
+static void failed_clone(void)
+{
+	static const char group[] = "user.penumbra.group";
+	int a, b, pin[2];
+	struct iovec page;
+
+	must_mount("size=4k,reserve=0,huge=never");
+	a = file_at(MNT "/a");
+	b = file_at(MNT "/b");
+	fsetxattr(a, group, "g", 1, 0);
+	fs_fill(a, 0, 1, 1);
+	page.iov_base = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a, 0);
+	page.iov_len = PAGE;
+	fs_touch(page.iov_base, true);
+	tap_ok(!pipe(pin) && vmsplice(pin[1], &page, 1, 0) == (ssize_t)PAGE, "a page is pinned");
+	tap_errno(ioctl(b, FICLONE, a), errno, ENOSPC, "a clone that cannot be made");
+	tap_errno(fgetxattr(b, group, NULL, 0), errno, ENODATA, "leaves the file in its own group");
+	close(pin[0]);
+	close(pin[1]);
+	tap_errno(ioctl(b, FICLONE, a), errno, 0, "until it can");
+	tap_eq(fgetxattr(b, group, NULL, 0), 1, "then it joins");
+	munmap(page.iov_base, PAGE);
 	close(a);
 	close(b);
 	tap_errno(fs_umount(MNT), errno, 0, "umount");
@@ -181,5 +259,7 @@ void test_limits(void)
 	options();
 	full();
 	reserve();
+	small_reserve();
+	failed_clone();
 	two_mounts();
 }

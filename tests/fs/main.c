@@ -18,6 +18,7 @@ static const struct {
 	{ "groups", test_groups },
 	{ "reports", test_reports },
 	{ "limits", test_limits },
+	{ "cgroups", test_cgroups },
 };
 
 static bool wanted(int argc, char **argv, const char *name)

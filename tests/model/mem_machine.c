@@ -271,7 +271,7 @@ static void others_run(struct mm *m, struct mem_frame *frame)
 
 /* --------------------------------------------------------------------- host -- */
 
-static struct mem_frame *op_alloc(struct mem_pool *pool, unsigned int order)
+static struct mem_frame *op_alloc(struct mem_pool *pool, unsigned int order, enum mem_charge who)
 {
 	struct mm *m = container_of(pool, struct mm, pool);
 	struct mem_frame *frame = NULL;
@@ -284,6 +284,15 @@ static struct mem_frame *op_alloc(struct mem_pool *pool, unsigned int order)
 	if (!frame && !order)
 		m->may_fail = true;
 	return frame;
+}
+
+/* Now and then it was only the caller who may not have more. */
+static bool op_starved(struct mem_pool *pool)
+{
+	struct mm *m = container_of(pool, struct mm, pool);
+
+	others_run(m, NULL);
+	return !m->short_of_memory || !chance(m, m->config.refuse_pct);
 }
 
 static void op_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order)
@@ -416,7 +425,7 @@ static u64 op_random(void)
 }
 
 static const struct mem_host_ops host_ops = {
-	.alloc = op_alloc, .free = op_free, .data = op_data, .get = op_get, .put = op_put,
+	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = op_data, .get = op_get, .put = op_put,
 	.lock = op_lock, .unlock = op_unlock, .settle = op_settle, .unmap = op_unmap,
 	.pinned = op_pinned, .dissolve = op_dissolve, .file_get = op_file_get,
 	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .run_ns = op_now_ns,

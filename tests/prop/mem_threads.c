@@ -230,9 +230,14 @@ static void access_word(int n, u64 index, unsigned int i, bool write, u64 *value
 
 /* --------------------------------------------------------------------- host -- */
 
-static struct mem_frame *op_alloc(struct mem_pool *p, unsigned int order)
+static struct mem_frame *op_alloc(struct mem_pool *p, unsigned int order, enum mem_charge who)
 {
 	return mf_alloc(order);
+}
+
+static bool op_starved(struct mem_pool *p)
+{
+	return true;
 }
 
 static void op_free(struct mem_pool *p, struct mem_frame *frame, unsigned int order)
@@ -307,7 +312,7 @@ static u64 op_random(void)
 }
 
 static const struct mem_host_ops host_ops = {
-	.alloc = op_alloc, .free = op_free, .data = mf_data, .get = mf_get, .put = mf_put,
+	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = mf_data, .get = mf_get, .put = mf_put,
 	.lock = mf_lock, .unlock = mf_unlock, .settle = op_settle, .unmap = op_unmap,
 	.pinned = op_pinned, .dissolve = op_dissolve, .file_get = op_file_get,
 	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .run_ns = op_now_ns,

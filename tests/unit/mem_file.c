@@ -20,7 +20,7 @@ static struct mem_frame frames[FRAMES];
 static int count[FRAMES];		/* references, in the head; 0 is free */
 static bool head_of_huge[FRAMES];
 static char *data;
-static int refuse_huge, fail_allocs, refuse_dissolve;
+static int refuse_huge, fail_allocs, caller_broke, refuse_dissolve;
 static unsigned long unmaps;		/* calls */
 static u64 unmapped;			/* pages */
 static int events[4];
@@ -47,11 +47,11 @@ static bool free_run(u32 at, u32 nr)
 	return true;
 }
 
-static struct mem_frame *host_alloc(struct mem_pool *pool, unsigned int order)
+static struct mem_frame *host_alloc(struct mem_pool *pool, unsigned int order, enum mem_charge who)
 {
 	u32 nr = 1u << order, i, k;
 
-	if (fail_allocs || (order && refuse_huge))
+	if (fail_allocs || (caller_broke && who == MEM_CHARGE_CALLER) || (order && refuse_huge))
 		return NULL;
 	for (i = 0; i < FRAMES; i += nr) {
 		if (!free_run(i, nr))
@@ -65,6 +65,8 @@ static struct mem_frame *host_alloc(struct mem_pool *pool, unsigned int order)
 	}
 	return NULL;
 }
+
+static bool host_starved(struct mem_pool *pool) { return fail_allocs; }
 
 static void drop(u32 n)
 {
@@ -115,7 +117,7 @@ static u64 host_now(void) { return 0; }
 static u64 host_random(void) { static const u64 value = 0x9e3779b97f4a7c15; return value; }
 
 static const struct mem_host_ops host = {
-	.alloc = host_alloc, .free = host_free, .data = host_data,
+	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
 	.get = host_get, .put = host_put,
 	.lock = host_lock, .unlock = host_lock, .settle = host_lock,
 	.unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
@@ -142,7 +144,7 @@ static void check(void)
 
 static void begin(bool huge, u64 max_pages, u32 reserve)
 {
-	refuse_huge = fail_allocs = refuse_dissolve = 0;
+	refuse_huge = fail_allocs = caller_broke = refuse_dissolve = 0;
 	memset(events, 0, sizeof(events));
 	assert_int_equal(mem_pool_init(&pool, &host, max_pages, reserve, huge), 0);
 	group = mem_group_new(&pool);
@@ -638,6 +640,118 @@ static void test_reserve(void **state)
 	end();
 }
 
+/* a and b share the first @shared pages, and the pool has no room for more. */
+static void begin_full(u32 shared, u32 reserve)
+{
+	u32 i;
+	int err;
+
+	begin(false, shared + reserve, reserve);
+	for (i = 0; i < shared; i++)
+		put(&a, i, i);
+	assert_int_equal(put(&a, shared, 1), -ENOSPC);
+	assert_int_equal(mem_file_clone(&a, 0, &b, 0, shared, &err), shared);
+}
+
+/* Who waits is told to try again only when there is something to be had, however small the reserve. */
+static void test_small_reserve(void **state)
+{
+	u32 reserve, i;
+
+	for (reserve = 0; reserve < 5; reserve++) {
+		begin_full(20, reserve);
+		for (i = 0; i < reserve; i++)
+			assert_int_equal(put(&b, i, 100 + i), 0);
+		assert_int_equal(put(&b, i, 100), -EBUSY);
+		assert_true(pool.reserve.low && pool.reserve.gone);
+		assert_int_equal(events[MEM_EVENT_RESERVE_LOW], 1);
+		assert_int_equal(events[MEM_EVENT_RESERVE_GONE], 1);
+		for (i = 0; i < 3; i++)
+			assert_false(mem_pool_refill(&pool));
+		assert_int_equal(events[MEM_EVENT_RESERVE_OK], 0);
+		assert_true(pool.reserve.low && pool.reserve.gone);
+		assert_int_equal(mem_file_punch(&a, 15, 5), 0);
+		assert_int_equal(mem_file_punch(&b, 15, 5), 0);
+		assert_true(mem_pool_refill(&pool));
+		assert_int_equal(events[MEM_EVENT_RESERVE_OK], 1);
+		assert_int_equal(pool.reserve.nr, reserve);
+		assert_int_equal(put(&b, 10, 100), 0);
+		end();
+	}
+}
+
+/* A caller who may not have more gets nothing of the reserve: not for a copy either. */
+static void test_caller_broke(void **state)
+{
+	int err;
+
+	begin(false, 0, 8);
+	put(&a, 0, 1);
+	mem_file_clone(&a, 0, &b, 0, 512, &err);
+	caller_broke = 1;
+	assert_int_equal(put(&b, 0, 2), -ENOMEM);
+	assert_int_equal(put(&b, 1, 2), -ENOMEM);
+	assert_int_equal(pool.reserve.nr, 8);
+	assert_int_equal(pages(), 1);
+	caller_broke = 0;
+	assert_int_equal(put(&b, 0, 2), 0);
+	end();
+
+	begin_full(20, 8);
+	caller_broke = 1;
+	assert_int_equal(put(&b, 0, 2), -ENOMEM);
+	assert_int_equal(pool.reserve.nr, 8);
+	assert_int_equal(pages(), 20);
+	caller_broke = 0;
+	assert_int_equal(put(&b, 0, 2), 0);	/* his own frame, for one of the reserve */
+	assert_int_equal(pool.reserve.nr, 7);
+	assert_int_equal(pages(), 21);
+	fail_allocs = 1;
+	assert_int_equal(put(&b, 1, 2), 0);	/* the reserve's */
+	assert_int_equal(pool.reserve.nr, 6);
+	assert_int_equal(pages(), 22);
+	fail_allocs = 0;
+	end();
+}
+
+/* One group's burst leaves a quarter for the others, if there are others. */
+static void test_reserve_shares(void **state)
+{
+	struct mem_group *other;
+	struct mem_file c, d;
+	int i, err;
+
+	begin(false, 0, 16);
+	other = mem_group_new(&pool);
+	assert_int_equal(mem_file_init(&c, &pool, other), 0);
+	assert_int_equal(mem_file_init(&d, &pool, other), 0);
+	mem_file_resize(&c, 512);
+	mem_file_resize(&d, 512);
+	for (i = 0; i < 20; i++)
+		assert_true(!put(&a, i, i) && !put(&c, i, i));
+	mem_file_clone(&a, 0, &b, 0, 512, &err);
+	mem_file_clone(&c, 0, &d, 0, 512, &err);
+	fail_allocs = 1;
+	for (i = 0; i < 12; i++)
+		assert_int_equal(put(&b, i, 100), 0);
+	assert_int_equal(put(&b, 12, 100), -EBUSY);
+	assert_true(pool.reserve.gone);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(put(&d, i, 100), 0);
+	assert_int_equal(put(&d, 3, 100), -EBUSY);
+	assert_int_equal(pool.reserve.nr, 1);
+	fail_allocs = 0;
+	assert_true(mem_pool_refill(&pool));
+	fail_allocs = 1;
+	for (i = 12; i < 20; i++)	/* full again: counted anew */
+		assert_int_equal(put(&b, i, 100), 0);
+	assert_int_equal(pool.reserve.nr, 8);
+	mem_file_fini(&c);
+	mem_file_fini(&d);
+	mem_group_put(other);
+	end();
+}
+
 /* That the audit sees what it is for. */
 static void test_audit(void **state)
 {
@@ -758,6 +872,9 @@ int main(void)
 		cmocka_unit_test(test_pinned_by_reader),
 		cmocka_unit_test(test_dedupe),
 		cmocka_unit_test(test_reserve),
+		cmocka_unit_test(test_small_reserve),
+		cmocka_unit_test(test_caller_broke),
+		cmocka_unit_test(test_reserve_shares),
 		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_scanner_parts),
 		cmocka_unit_test(test_groups),

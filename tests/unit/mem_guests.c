@@ -47,7 +47,7 @@ static bool is_free(u32 at, u32 nr)
 	return true;
 }
 
-static struct mem_frame *host_alloc(struct mem_pool *p, unsigned int order)
+static struct mem_frame *host_alloc(struct mem_pool *p, unsigned int order, enum mem_charge who)
 {
 	u32 nr = 1u << order, i, k, at;
 
@@ -74,6 +74,11 @@ static void drop(u32 n)
 	if (head_of_huge[n])
 		memset(&refs[n], 0, MEM_HUGE_PAGES * sizeof(refs[0]));
 	head_of_huge[n] = false;
+}
+
+static bool host_starved(struct mem_pool *p)
+{
+	return true;
 }
 
 static void host_free(struct mem_pool *p, struct mem_frame *frame, unsigned int order)
@@ -113,7 +118,7 @@ u64 host_random(void)
 }
 
 static const struct mem_host_ops host = {
-	.alloc = host_alloc, .free = host_free, .data = host_data,
+	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
 	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock,
 	.settle = host_lock, .unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
