@@ -132,6 +132,7 @@ static int count(size_t file, int fd, void *arg)
 
 static int stop(size_t file, int fd, void *arg)
 {
+	++*(int *)arg;
 	return 7;
 }
 
@@ -200,6 +201,7 @@ static void test_many(void **state)
 {
 	struct tree *t = *state;
 	char path[512], id[32], deep[200] = "/mnt";
+	int nr_stops = 0;
 	struct ram_users users;
 	struct ram_list list;
 	struct stat st;
@@ -234,8 +236,12 @@ static void test_many(void **state)
 	nr_looked = 0;
 	assert_int_equal(reach(t, &list.mount[0], &users), MANY);
 	assert_true(nr_looked && nr_looked <= MANY + MANY / 10);
-	assert_int_equal(ram_files_each(&t->fs, &list.mount[0], &users, stop, NULL), 7);
+	/* ends early, among those who have files open and among names */
+	assert_int_equal(ram_files_each(&t->fs, &list.mount[0], &users, stop, &nr_stops), 7);
+	assert_int_equal(nr_stops, 1);
 	ram_users_free(&users);
+	assert_int_equal(ram_files_each(&t->fs, &list.mount[0], &users, stop, &nr_stops), 7);
+	assert_int_equal(nr_stops, 2);
 	ram_list_free(&list);
 }
 
