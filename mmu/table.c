@@ -78,11 +78,15 @@ u64 mmu_clear_bits(u64 *slot, u64 mask)
 	return old;
 }
 
-/* A leaf is gone: its last dirty bit was in entry. */
-static void leaf_gone(struct mmu_vm *vm, gfn_t base, int level, u64 entry)
+static void leaves_gone(struct mmu_vm *vm, int level, s64 nr)
 {
-	mmu_count_leaf(vm, level, -1);
-	atomic64_inc(&vm->stat.invalidated);
+	mmu_count_leaf(vm, level, -nr);
+	atomic64_add(nr, &vm->stat.invalidated);
+}
+
+/* A leaf is gone: its last dirty bit was in entry. */
+static void leaf_was(struct mmu_vm *vm, gfn_t base, int level, u64 entry)
+{
 	if (vm->logs && (entry & vm->fmt->dirty))
 		vm->host->gfn_written(vm, base, mmu_level_pages(level));
 }
@@ -94,26 +98,32 @@ void mmu_unlink(struct mmu_vm *vm, struct mmu_iter *it)
 	lockdep_assert_held_write(&vm->lock);
 	old = xchg(it->slot, 0);
 	vm->flush_due = true;
-	if (mmu_is_leaf(it->fmt, old, it->level))
-		leaf_gone(vm, mmu_align(it->gfn, it->level), it->level, old);
-	else
+	if (mmu_is_leaf(it->fmt, old, it->level)) {
+		leaves_gone(vm, it->level, 1);
+		leaf_was(vm, mmu_align(it->gfn, it->level), it->level, old);
+	} else {
 		list_add_tail(&mmu_table_at(mmu_entries(it->fmt, old))->link, &vm->dead);
+	}
 }
 
 /* Account for what an unreachable table maps; its tables become dead too. */
 static void bury(struct mmu_vm *vm, struct mmu_table *table)
 {
 	gfn_t gfn = table->gfn;
-	int i;
+	int i, leaves = 0;
 
 	for (i = 0; i < MMU_ENTRIES; i++, gfn += mmu_level_pages(table->level)) {
 		u64 entry = table->entries[i];
 
-		if (mmu_is_leaf(vm->fmt, entry, table->level))
-			leaf_gone(vm, gfn, table->level, entry);
-		else if (mmu_is_table(vm->fmt, entry, table->level))
+		if (mmu_is_leaf(vm->fmt, entry, table->level)) {
+			leaf_was(vm, gfn, table->level, entry);
+			leaves++;
+		} else if (mmu_is_table(vm->fmt, entry, table->level)) {
 			list_add_tail(&mmu_table_at(mmu_entries(vm->fmt, entry))->link, &vm->dead);
+		}
 	}
+	if (leaves)
+		leaves_gone(vm, table->level, leaves);
 	list_del(&table->link);
 	mmu_table_free(table);
 	atomic64_dec(&vm->stat.tables);
