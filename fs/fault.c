@@ -245,8 +245,12 @@ static const struct vm_operations_struct exclusive_vm_ops = {
 
 int pfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct pfs_inode *pi = pfs_inode(file_inode(file));
+
 	file_accessed(file);
-	vma->vm_ops = READ_ONCE(pfs_inode(file_inode(file))->mem.never_share) ?
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		WRITE_ONCE(pi->mapped_private, true);
+	vma->vm_ops = READ_ONCE(pi->mem.never_share) ?
 		      &exclusive_vm_ops : &shareable_vm_ops;
 	return 0;
 }

@@ -119,10 +119,27 @@ static void frame_unlock(struct mem_frame *frame)
 	unlock_page(page_of(frame));
 }
 
-/* A lock taken from now on needs the chunk's lock, which the caller has: seeing it free is enough. */
+/* A lock taken from now on needs the chunk's lock, which the caller has: seeing it free will do. */
 static void frame_settle(struct mem_frame *frame)
 {
 	wait_on_page_locked(page_of(frame));
+}
+
+static struct page *page_in(u64 word)
+{
+	return (struct page *)(unsigned long)(word & ~MEM_FRAME_MARKS);
+}
+
+static void settle_all(const u64 *words, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct page *page = page_in(words[i]);
+
+		if (page && unlikely(test_bit(PG_locked, &page->flags)))
+			wait_on_page_locked(page);
+	}
 }
 
 static void unmap(struct mem_file *file, u64 first, u64 nr)
@@ -136,6 +153,38 @@ static void unmap(struct mem_file *file, u64 first, u64 nr)
 static bool frame_pinned(struct mem_frame *frame)
 {
 	return page_count(compound_head(page_of(frame))) > 1;
+}
+
+/*
+ * Mappings may be left, in shared areas: no fault brings a new one, since the chunk is locked and
+ * they are settled; one that goes takes its count of mappings away first, and its reference
+ * afterwards. fork() alone adds mappings by itself, and of shared areas only those that
+ * userfaultfd watches: hence the second look.
+ */
+static __always_inline bool small_pinned(struct page *page)
+{
+	int mapped, users;
+
+	mapped = atomic_read(&page->_mapcount);
+	smp_rmb();
+	users = atomic_read(&page->_refcount);
+	smp_rmb();
+	/* _mapcount begins at -1, and the slot has a reference. */
+	return users != mapped + 2 || atomic_read(&page->_mapcount) != mapped;
+}
+
+static u64 pinned_among(const u64 *words, u32 nr)
+{
+	u64 pinned = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct page *page = page_in(words[i]);
+
+		if (page && unlikely(small_pinned(page)))
+			pinned |= BIT_ULL(i);
+	}
+	return pinned;
 }
 
 /* A page that was a tail: as it comes from the allocator, but with content. */
@@ -222,8 +271,11 @@ const struct mem_host_ops pfs_host_ops = {
 	.lock = frame_lock,
 	.unlock = frame_unlock,
 	.settle = frame_settle,
+	.settle_all = settle_all,
 	.unmap = unmap,
+	.protect = pfs_protect,
 	.pinned = frame_pinned,
+	.pinned_among = pinned_among,
 	.dissolve = dissolve,
 	.file_get = file_get,
 	.file_put = file_put,

@@ -71,6 +71,7 @@ struct pfs_inode {
 	struct mem_file mem;		/* of a regular file */
 	bool mem_live;			/* it is set up */
 	bool never_share;		/* inherited by what is created in a directory */
+	bool mapped_private;		/* MAP_PRIVATE has been asked for, ever */
 	struct pfs_group *group;	/* under groups_lock; NULL: a file is in a group of its own */
 	struct pfs_file_dir *dir;
 	struct inode vfs;
@@ -166,6 +167,9 @@ loff_t pfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, lo
 /* frames.c */
 extern const struct mem_host_ops pfs_host_ops;
 extern struct percpu_counter pfs_frame_pages;	/* of all mounts, reserves included */
+
+/* protect.c */
+bool pfs_protect(struct mem_file *file, u64 first, u64 nr);	/* mem_host_ops.protect */
 
 /* scand.c */
 int pfs_scand_start(struct pfs_mount *m);	/* 0 or -errno */

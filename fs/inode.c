@@ -91,6 +91,7 @@ static int init_regular(struct inode *inode)
 		return ret;
 	pi->mem_live = true;
 	pi->mem.never_share = never;
+	pi->mapped_private = false;
 	atomic64_inc(&pfs_files);
 	inode->i_op = &file_inode_operations;
 	inode->i_fop = &pfs_file_operations;

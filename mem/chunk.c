@@ -118,36 +118,36 @@ void mem_chunk_unmap_huge(struct mem_chunk *chunk)
 	chunk->huge_mapped = false;
 }
 
-/* A stretch of slots that have been settled and are to be unmapped in one go; none if end is 0. */
+/* A stretch of slots that are to be settled and unmapped in one go; none if end is 0. */
 struct run {
 	struct mem_chunk *chunk;
 	struct mem_pool *pool;
 	u32 first, end;
-	bool zero;		/* the zero frame is to be settled first */
+	bool zero;		/* the zero frame is to be settled, too */
 };
 
 static __always_inline void run_add(struct run *run, u64 *slots, u32 i)
 {
-	struct mem_frame *frame = mem_slot_frame(slots[i]);
-
 	slots[i] &= ~MEM_SLOT_MAPPED;
-	if (likely(frame))
-		run->pool->host->settle(frame);
-	else
+	if (unlikely(!mem_slot_frame(slots[i])))
 		run->zero = true;
 	if (!run->end)
 		run->first = i;
 	run->end = i + 1;
 }
 
+/* Settles what lies between the pages of the run as well: cheaper than to tell them apart. */
 static void run_end(struct run *run)
 {
+	const struct mem_host_ops *host = run->pool->host;
+	u32 nr = run->end - run->first;
+
 	if (!run->end)
 		return;
+	host->settle_all(run->chunk->slots + run->first, nr);
 	if (run->zero)
-		run->pool->host->settle(run->pool->zero);
-	run->pool->host->unmap(run->chunk->file, run->chunk->first + run->first,
-			       run->end - run->first);
+		host->settle(run->pool->zero);
+	host->unmap(run->chunk->file, run->chunk->first + run->first, nr);
 	run->end = 0;
 	run->zero = false;
 }
@@ -212,65 +212,142 @@ static u32 protect_huge(struct mem_chunk *chunk, struct mem_pages *set)
 	return 0;
 }
 
-static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
+/* Those of 64 slots that may be written where they are mapped. */
+static unsigned long mapped_writable(const u64 *slots)
+{
+	const u64 both = MEM_SLOT_MAPPED | MEM_SLOT_WRITABLE;
+	unsigned long bits = 0;
+	u32 i;
+
+	for (i = BITS_PER_LONG; i-- > 0; )
+		bits = bits << 1 | ((slots[i] & both) == both);
+	return bits;
+}
+
+/*
+ * If they are unmapped instead, MAPPED goes from those of the set only: others in between
+ * may have been given out and not been settled.
+ */
+static void write_protect(struct mem_chunk *chunk, const struct mem_pages *set, u32 first, u32 end)
 {
 	const struct mem_host_ops *host = chunk->file->pool->host;
-	u32 word, pinned = 0;
+	u32 i;
 
-	unmap_set(chunk, set);
+	host->settle_all(chunk->slots + first, end - first);
+	if (host->protect(chunk->file, chunk->first + first, end - first))
+		return;
+	for (i = first; i < end; i++)
+		if (mem_pages_has(set, i) && mem_slot_frame(chunk->slots[i]))
+			chunk->slots[i] &= ~MEM_SLOT_MAPPED;
+}
+
+/*
+ * In stretches from one page outside the set that may be written to the next, in most cases the
+ * whole chunk: a hypervisor drops whole tables then.
+ */
+static void write_protect_set(struct mem_chunk *chunk, const struct mem_pages *set)
+{
+	u32 word, i, first = 0;
+	bool any = false;
+
 	for (word = 0; word < ARRAY_SIZE(set->bits); word++) {
-		u64 *slots = chunk->slots + word * BITS_PER_LONG;
-		unsigned long left = set->bits[word];
+		unsigned long bits = mapped_writable(chunk->slots + word * BITS_PER_LONG);
+		unsigned long others = bits & ~set->bits[word];
 
-		for (; left; left &= left - 1) {
-			u32 i = __ffs(left);
-			u64 slot = slots[i];
-			struct mem_frame *frame = mem_slot_frame(slot);
+		for (; others; others &= others - 1) {
+			i = __ffs(others);
+			if (any || bits & set->bits[word] & (BIT(i) - 1))
+				write_protect(chunk, set, first, word * BITS_PER_LONG + i);
+			any = false;
+			first = word * BITS_PER_LONG + i + 1;
+			bits &= ~(BIT(i) | (BIT(i) - 1));
+		}
+		any |= bits;
+	}
+	if (any)
+		write_protect(chunk, set, first, MEM_HUGE_PAGES);
+}
 
-			if (!frame) {
-				set->bits[word] &= ~BIT(i);
-			} else if (!(slot & MEM_SLOT_SHARED) && host->pinned(frame)) {
-				set->bits[word] &= ~BIT(i);
-				pinned++;
-			} else if (slot & MEM_SLOT_WRITABLE) {
-				/* What the scanner knows of it may have been written over since. */
-				slots[i] = slot & ~(MEM_SLOT_WRITABLE | MEM_SLOT_HEAT);
-			}
+/* Of 64 pages of the set: those without a frame, and those that are pinned, leave it. */
+static u32 protect_word(struct mem_chunk *chunk, unsigned long *set, u64 *slots)
+{
+	unsigned long left = *set, pinned;
+	u32 nr = 0;
+
+	pinned = chunk->file->pool->host->pinned_among(slots, BITS_PER_LONG);
+	for (; left; left &= left - 1) {
+		u32 i = __ffs(left);
+		u64 slot = slots[i];
+
+		if (!mem_slot_frame(slot)) {
+			*set &= ~BIT(i);
+		} else if (pinned & BIT(i) && !(slot & MEM_SLOT_SHARED)) {
+			*set &= ~BIT(i);
+			nr++;
+		} else if (slot & MEM_SLOT_WRITABLE) {
+			/* What the scanner knows of it may have been written over since. */
+			slots[i] = slot & ~(MEM_SLOT_WRITABLE | MEM_SLOT_HEAT);
 		}
 	}
+	return nr;
+}
+
+static u32 protect_slots(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	u32 word, pinned = 0;
+
+	for (word = 0; word < ARRAY_SIZE(set->bits); word++)
+		if (set->bits[word])
+			pinned += protect_word(chunk, &set->bits[word],
+					       chunk->slots + word * BITS_PER_LONG);
 	return pinned;
 }
 
-u32 mem_chunk_protect(struct mem_chunk *chunk, struct mem_pages *set)
+static u32 protect(struct mem_chunk *chunk, struct mem_pages *set, bool keep_mapped)
 {
 	u32 pinned = 0;
 
 	lockdep_assert_held(&chunk->lock);
-	if (chunk->huge)
+	if (chunk->huge) {
 		pinned = protect_huge(chunk, set);
-	else if (chunk->slots)
+	} else if (chunk->slots) {
+		if (keep_mapped)
+			write_protect_set(chunk, set);
+		else
+			unmap_set(chunk, set);
 		pinned = protect_slots(chunk, set);
-	else
+	} else {
 		memset(set, 0, sizeof(*set));
+	}
 	if (pinned)
 		atomic64_add(pinned, &chunk->file->stat.pinned);
 	return pinned;
 }
 
+u32 mem_chunk_protect(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	return protect(chunk, set, false);
+}
+
+u32 mem_chunk_write_protect(struct mem_chunk *chunk, struct mem_pages *set)
+{
+	return protect(chunk, set, true);
+}
+
 /* --------------------------------------------------------- one page's frame -- */
 
-static u64 protected_slot(struct mem_chunk *chunk, u32 i)
+static u64 protected_slot(struct mem_chunk *chunk, u32 i, u64 marks)
 {
 	u64 slot = chunk->slots[i];
 
 	lockdep_assert_held(&chunk->lock);
-	WARN_ON_ONCE(!mem_slot_frame(slot) || slot & (MEM_SLOT_WRITABLE | MEM_SLOT_MAPPED));
+	WARN_ON_ONCE(!mem_slot_frame(slot) || slot & marks);
 	return slot;
 }
 
 void mem_chunk_replace(struct mem_chunk *chunk, u32 i, struct mem_frame *frame)
 {
-	u64 slot = protected_slot(chunk, i);
+	u64 slot = protected_slot(chunk, i, MEM_SLOT_WRITABLE | MEM_SLOT_MAPPED);
 
 	chunk->slots[i] = (unsigned long)frame | MEM_SLOT_SHARED;
 	mem_chunk_count(chunk, 0, !(slot & MEM_SLOT_SHARED), 0);
@@ -280,7 +357,7 @@ void mem_chunk_replace(struct mem_chunk *chunk, u32 i, struct mem_frame *frame)
 
 void mem_chunk_set_zero(struct mem_chunk *chunk, u32 i)
 {
-	u64 slot = protected_slot(chunk, i);
+	u64 slot = protected_slot(chunk, i, MEM_SLOT_WRITABLE | MEM_SLOT_MAPPED);
 
 	chunk->slots[i] = MEM_SLOT_ZERO;
 	mem_chunk_count(chunk, -1, slot & MEM_SLOT_SHARED ? -1 : 0, 1);
@@ -290,7 +367,7 @@ void mem_chunk_set_zero(struct mem_chunk *chunk, u32 i)
 
 struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i)
 {
-	u64 slot = protected_slot(chunk, i);
+	u64 slot = protected_slot(chunk, i, MEM_SLOT_WRITABLE);
 	struct mem_frame *frame = mem_slot_frame(slot);
 
 	WARN_ON_ONCE(slot & MEM_SLOT_SHARED);

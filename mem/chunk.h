@@ -41,7 +41,7 @@
 #define MEM_SLOT_HEAT		GENMASK_ULL(3, 2)
 #define MEM_SLOT_ZERO		BIT_ULL(4)
 #define MEM_SLOT_MAPPED		BIT_ULL(5)
-#define MEM_SLOT_FLAGS		GENMASK_ULL(5, 0)
+#define MEM_SLOT_FLAGS		MEM_FRAME_MARKS
 
 struct mem_chunk {
 	struct mutex lock;
@@ -120,6 +120,16 @@ static inline void mem_pages_del(struct mem_pages *set, u32 i)
 	set->bits[i / BITS_PER_LONG] &= ~BIT(i % BITS_PER_LONG);
 }
 
+/* What is outside [first, first + nr) leaves the set. */
+static inline void mem_pages_cut(struct mem_pages *set, u32 first, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
+		if (i - first >= nr)
+			mem_pages_del(set, i);
+}
+
 static inline u32 mem_pages_count(const struct mem_pages *set)
 {
 	u32 i, nr = 0;
@@ -180,8 +190,14 @@ static inline struct mem_pages mem_pages_both(const struct mem_pages *a, const s
 u32 mem_chunk_protect(struct mem_chunk *chunk, struct mem_pages *set);
 
 /*
- * Page @i, protected under this hold of the lock, slotted and with a frame. The frame it
- * had is given up:
+ * The same, but small pages may stay mapped for reading: enough for whoever only wants their
+ * content to stay.
+ */
+u32 mem_chunk_write_protect(struct mem_chunk *chunk, struct mem_pages *set);
+
+/*
+ * Page @i, protected (and unmapped) under this hold of the lock, slotted and with a frame. The
+ * frame it had is given up:
  * - for @frame, of the same content and group, whose reference (tryget) becomes the slot's,
  * - or for nothing, since it is full of zeros.
  */
@@ -189,7 +205,7 @@ void mem_chunk_replace(struct mem_chunk *chunk, u32 i, struct mem_frame *frame);
 void mem_chunk_set_zero(struct mem_chunk *chunk, u32 i);
 
 /*
- * The private frame of page @i, protected under this hold of the lock, becomes a shared one with
+ * The private frame of page @i, which is not marked WRITABLE, becomes a shared one with
  * one reference (the slot's), of the file's group and with hash 0.
  */
 struct mem_frame *mem_chunk_share(struct mem_chunk *chunk, u32 i);

@@ -19,8 +19,7 @@
 struct piece {
 	struct mem_chunk *src, *dst;
 	u32 from, to, nr;
-	int present, shared, zero;	/* how dst's counts change */
-	int src_shared;
+	int present, shared, zero;	/* how dst's counts change, shared pages aside */
 };
 
 /* ---------------------------------------------------------------- whole chunks -- */
@@ -63,18 +62,23 @@ static bool clone_whole(struct piece *p)
 
 static void protect_source(struct piece *p)
 {
-	struct mem_pages set = { { 0 } };
-	bool any = false;
-	u32 i;
+	struct mem_pages set;
+	unsigned long any = 0;
+	u32 word, i;
 
-	for (i = p->from; i < p->from + p->nr; i++) {
-		if (p->src->slots[i] & MEM_SLOT_WRITABLE) {
-			mem_pages_add(&set, i);
-			any = true;
-		}
+	for (word = 0; word < ARRAY_SIZE(set.bits); word++) {
+		const u64 *slots = p->src->slots + word * BITS_PER_LONG;
+		unsigned long bits = 0;
+
+		for (i = BITS_PER_LONG; i-- > 0; )
+			bits = bits << 1 | !!(slots[i] & MEM_SLOT_WRITABLE);
+		set.bits[word] = bits;
+		any |= bits;
 	}
+	if (any && p->nr < MEM_HUGE_PAGES)
+		mem_pages_cut(&set, p->from, p->nr);
 	if (any)
-		mem_chunk_protect(p->src, &set);
+		mem_chunk_write_protect(p->src, &set);
 }
 
 /* dst gets slots, or stays a 2 MiB frame that is pinned, to be copied into. */
@@ -107,19 +111,17 @@ static int copy_frame(struct mem_chunk *src, u32 i, struct mem_frame **frame)
 }
 
 /* What dst's slot is to be for a page of src with an unchanging frame: another reference to it. */
-static __always_inline u64 share_page(struct piece *p, u64 *slot)
+static __always_inline u64 share_page(u64 *slot, struct mem_group *group, int *was_private)
 {
 	struct mem_frame *frame = mem_slot_frame(*slot);
 
 	if (*slot & MEM_SLOT_SHARED) {
 		atomic_long_inc(&frame->refs);
 	} else {
-		mem_frame_share(frame, p->src->file->group, 2);
+		mem_frame_share(frame, group, 2);
 		*slot = (*slot & ~MEM_SLOT_HEAT) | MEM_SLOT_SHARED;
-		p->src_shared++;
+		++*was_private;
 	}
-	p->present++;
-	p->shared++;
 	return (unsigned long)frame | MEM_SLOT_SHARED;
 }
 
@@ -157,13 +159,16 @@ static void give_up_old(struct piece *p, u64 slot)
 static u32 clone_slots(struct piece *p, int *err)
 {
 	u64 *src = p->src->huge ? NULL : p->src->slots + p->from, *dst = p->dst->slots + p->to;
+	struct mem_group *group = p->dst->file->group;
+	int src_shared = 0, shared = 0;
 	u32 done;
 
 	for (done = 0; done < p->nr; done++) {
 		u64 old = dst[done], new;
 
 		if (likely(src && mem_slot_frame(src[done]) && !(src[done] & MEM_SLOT_WRITABLE))) {
-			new = share_page(p, &src[done]);
+			new = share_page(&src[done], group, &src_shared);
+			shared++;
 		} else {
 			*err = other_page(p, p->from + done, &new);
 			if (*err)
@@ -173,8 +178,8 @@ static u32 clone_slots(struct piece *p, int *err)
 		if (unlikely(old))
 			give_up_old(p, old);
 	}
-	mem_chunk_count(p->src, 0, p->src_shared, 0);
-	mem_chunk_count(p->dst, p->present, p->shared, p->zero);
+	mem_chunk_count(p->src, 0, src_shared, 0);
+	mem_chunk_count(p->dst, p->present + shared, p->shared + shared, p->zero);
 	return done;
 }
 

@@ -32,6 +32,7 @@
 
 #define MEM_HUGE_ORDER	9
 #define MEM_HUGE_PAGES	512	/* 4 KiB pages of a chunk, and of a 2 MiB frame */
+#define MEM_FRAME_MARKS	63ull	/* bits of a word with a frame's address that are not of it */
 
 struct mem_pool;
 struct mem_file;
@@ -81,10 +82,26 @@ struct mem_host_ops {
 	void (*unlock)(struct mem_frame *frame);
 	/* On return whoever had locked it before has unlocked it. Sleeps. */
 	void (*settle)(struct mem_frame *frame);
+	/*
+	 * The same for many 4 KiB frames: words that hold a frame's address, with MEM_FRAME_MARKS
+	 * that mean nothing here, or no frame.
+	 */
+	void (*settle_all)(const u64 *words, u32 nr);
 	/* No process has [first, first + nr) of the file mapped afterwards. Sleeps. */
 	void (*unmap)(struct mem_file *file, u64 first, u64 nr);
+	/*
+	 * No process can write [first, first + nr) of the file afterwards: 4 KiB frames, settled.
+	 * True: they may be mapped for reading still, and writing asks mem_file_mkwrite().
+	 * False: none is mapped. Sleeps.
+	 */
+	bool (*protect)(struct mem_file *file, u64 first, u64 nr);
 	/* After settle() and unmap(): does anybody else hold a reference? */
 	bool (*pinned)(struct mem_frame *frame);
+	/*
+	 * After settle_all(), and unmap() or protect(): of which of at most 64 4 KiB frames does
+	 * anybody else hold a reference, mappings aside? Bit i: of words[i].
+	 */
+	u64 (*pinned_among)(const u64 *words, u32 nr);
 	/* An unmapped, not pinned 2 MiB frame becomes 512 frames, or false: it cannot be done. */
 	bool (*dissolve)(struct mem_pool *pool, struct mem_frame *huge);
 	/* A reference that keeps the file from going; false: it is going already. Must not sleep. */

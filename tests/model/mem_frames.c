@@ -322,7 +322,7 @@ bool mf_pinned(struct mem_frame *frame)
 	pthread_mutex_lock(&arena_lock);
 	if (!mf_info(frame)->owned)
 		report("a frame that is not ours is asked about", mf_number(frame));
-	pinned = mf_info(frame)->count > 1;
+	pinned = mf_info(frame)->count > 1 + (mf_info(frame)->huge ? 0 : mf_info(frame)->maps);
 	pthread_mutex_unlock(&arena_lock);
 	return pinned;
 }

@@ -352,6 +352,27 @@ static void op_settle(struct mem_frame *frame)
 	others_run(now, frame);
 }
 
+static struct mem_frame *frame_in(u64 word)
+{
+	return (struct mem_frame *)(unsigned long)(word & ~MEM_FRAME_MARKS);
+}
+
+static void op_settle_all(const u64 *words, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct mem_frame *frame = frame_in(words[i]);
+
+		if (!frame)
+			continue;
+		if (!mf_info(frame)->owned)
+			mm_violation(now, "a frame is settled that is not ours", -1, mf_number(frame));
+		no_deadlock(frame);
+	}
+	others_run(now, NULL);
+}
+
 static void op_unmap(struct mem_file *file, u64 first, u64 nr)
 {
 	struct mm_file *f = container_of(file, struct mm_file, file);
@@ -374,11 +395,60 @@ static void op_unmap(struct mem_file *file, u64 first, u64 nr)
 	others_run(m, NULL);
 }
 
+/* Of one mapping. */
+static void write_protect(struct mm *m, struct mm_vma *v, u64 first, u64 nr)
+{
+	u64 i, last = min_t(u64, first + nr, MM_PAGES);
+
+	for (i = first; i < last; i++) {
+		if (v->pmd[i / MEM_HUGE_PAGES])
+			mm_violation(m, "a 2 MiB mapping is to be protected", v->file, i);
+		v->pte[i] &= ~MM_PTE_WRITE;
+	}
+}
+
+/* Now and then it prefers to unmap. */
+static bool op_protect(struct mem_file *file, u64 first, u64 nr)
+{
+	struct mm_file *f = container_of(file, struct mm_file, file);
+	struct mm *m = now;
+	int i;
+
+	if (!nr)
+		mm_violation(m, "nothing is protected", f - m->file, first);
+	if (!m->quiet && !m->in_others && chance(m, 10)) {
+		op_unmap(file, first, nr);
+		return false;
+	}
+	for (i = 0; i < MM_VMAS; i++) {
+		if (!m->vma[i].live || &m->file[m->vma[i].file] != f)
+			continue;
+		others_run(m, NULL);
+		write_protect(m, &m->vma[i], first, nr);
+	}
+	others_run(m, NULL);
+	return true;
+}
+
 static bool op_pinned(struct mem_frame *frame)
 {
 	bool pinned = mf_pinned(mf_head(frame));
 
 	others_run(now, frame);
+	return pinned;
+}
+
+static u64 op_pinned_among(const u64 *words, u32 nr)
+{
+	u64 pinned = 0;
+	u32 i;
+
+	if (nr > 64)
+		mm_violation(now, "too many frames are asked about", -1, nr);
+	for (i = 0; i < nr; i++)
+		if (frame_in(words[i]))
+			pinned |= (u64)mf_pinned(frame_in(words[i])) << i;
+	others_run(now, NULL);
 	return pinned;
 }
 
@@ -425,9 +495,11 @@ static u64 op_random(void)
 }
 
 static const struct mem_host_ops host_ops = {
-	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = op_data, .get = op_get, .put = op_put,
-	.lock = op_lock, .unlock = op_unlock, .settle = op_settle, .unmap = op_unmap,
-	.pinned = op_pinned, .dissolve = op_dissolve, .file_get = op_file_get,
+	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = op_data,
+	.get = op_get, .put = op_put,
+	.lock = op_lock, .unlock = op_unlock, .settle = op_settle, .settle_all = op_settle_all,
+	.unmap = op_unmap, .protect = op_protect, .pinned = op_pinned,
+	.pinned_among = op_pinned_among, .dissolve = op_dissolve, .file_get = op_file_get,
 	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .run_ns = op_now_ns,
 	.random = op_random,
 };

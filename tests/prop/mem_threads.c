@@ -115,6 +115,22 @@ static void op_unmap(struct mem_file *f, u64 first, u64 nr)
 	}
 }
 
+static bool op_protect(struct mem_file *f, u64 first, u64 nr)
+{
+	u64 i, end = min_t(u64, first + nr, PAGES);
+	int n;
+
+	if (f == &file[FILES])
+		return false;
+	for (n = (f - file) * 2; n < (f - file) * 2 + 2; n++) {
+		pthread_rwlock_wrlock(&map[n].lock);
+		for (i = first; i < end; i++)
+			map[n].pte[i] &= ~WRITE;
+		pthread_rwlock_unlock(&map[n].lock);
+	}
+	return true;
+}
+
 static bool is_chunk_empty(const struct map *m, u64 chunk)
 {
 	u64 i;
@@ -251,9 +267,34 @@ static void op_settle(struct mem_frame *frame)
 	mf_unlock(frame);
 }
 
+static struct mem_frame *frame_in(u64 word)
+{
+	return (struct mem_frame *)(unsigned long)(word & ~MEM_FRAME_MARKS);
+}
+
+static void op_settle_all(const u64 *words, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (frame_in(words[i]))
+			op_settle(frame_in(words[i]));
+}
+
 static bool op_pinned(struct mem_frame *frame)
 {
 	return mf_pinned(frame);
+}
+
+static u64 op_pinned_among(const u64 *words, u32 nr)
+{
+	u64 pinned = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++)
+		if (frame_in(words[i]))
+			pinned |= (u64)mf_pinned(frame_in(words[i])) << i;
+	return pinned;
 }
 
 static bool op_dissolve(struct mem_pool *p, struct mem_frame *huge)
@@ -312,9 +353,11 @@ static u64 op_random(void)
 }
 
 static const struct mem_host_ops host_ops = {
-	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = mf_data, .get = mf_get, .put = mf_put,
-	.lock = mf_lock, .unlock = mf_unlock, .settle = op_settle, .unmap = op_unmap,
-	.pinned = op_pinned, .dissolve = op_dissolve, .file_get = op_file_get,
+	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = mf_data,
+	.get = mf_get, .put = mf_put,
+	.lock = mf_lock, .unlock = mf_unlock, .settle = op_settle, .settle_all = op_settle_all,
+	.unmap = op_unmap, .protect = op_protect, .pinned = op_pinned,
+	.pinned_among = op_pinned_among, .dissolve = op_dissolve, .file_get = op_file_get,
 	.file_put = op_file_put, .event = op_event, .now_ns = op_now_ns, .run_ns = op_now_ns,
 	.random = op_random,
 };

@@ -23,6 +23,9 @@ static char *data;
 static int refuse_huge, fail_allocs, caller_broke, refuse_dissolve;
 static unsigned long unmaps;		/* calls */
 static u64 unmapped;			/* pages */
+static unsigned long protects;		/* calls */
+static u64 protected_first, protected_nr;	/* pages of the last */
+static bool protect_unmaps;		/* as its answer has it */
 static int events[4];
 
 static u32 number(const struct mem_frame *frame)
@@ -93,12 +96,35 @@ static void *host_data(struct mem_frame *frame)
 static void host_get(struct mem_frame *frame) { count[head(frame)]++; }
 static void host_put(struct mem_frame *frame) { drop(head(frame)); }
 static void host_lock(struct mem_frame *frame) { }
+static void host_settle_all(const u64 *words, u32 nr) { }
 static bool host_pinned(struct mem_frame *frame) { return count[head(frame)] > 1; }
+
+static u64 host_pinned_among(const u64 *words, u32 nr)
+{
+	u64 pinned = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct mem_frame *frame = (void *)(unsigned long)(words[i] & ~MEM_FRAME_MARKS);
+
+		if (frame && host_pinned(frame))
+			pinned |= BIT_ULL(i);
+	}
+	return pinned;
+}
 
 static void host_unmap(struct mem_file *file, u64 first, u64 nr)
 {
 	unmaps++;
 	unmapped += nr;
+}
+
+static bool host_protect(struct mem_file *file, u64 first, u64 nr)
+{
+	protects++;
+	protected_first = first;
+	protected_nr = nr;
+	return !protect_unmaps;
 }
 
 static bool host_dissolve(struct mem_pool *pool, struct mem_frame *huge)
@@ -120,7 +146,8 @@ static const struct mem_host_ops host = {
 	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
 	.get = host_get, .put = host_put,
 	.lock = host_lock, .unlock = host_lock, .settle = host_lock,
-	.unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
+	.settle_all = host_settle_all, .unmap = host_unmap, .protect = host_protect,
+	.pinned = host_pinned, .pinned_among = host_pinned_among, .dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
 	.event = host_event, .now_ns = host_now, .random = host_random,
 };
@@ -413,6 +440,46 @@ static void test_clone_small(void **state)
 	assert_int_equal(get(&a, 101), 12);
 	kind(&a, 2, &refs);
 	assert_int_equal(refs, 4);
+	end();
+}
+
+/* The source's pages stay mapped, unless the host prefers to unmap them. */
+static void test_clone_protects(void **state)
+{
+	const struct mem_chunk *chunk;
+	int err;
+	u64 i;
+
+	begin(false, 0, 0);
+	for (i = 0; i < 10; i++)
+		put(&a, i, i + 1);
+	chunk = mem_chunk_find(&a, 0);
+	unmaps = protects = 0;
+	assert_int_equal(mem_file_clone(&a, 0, &b, 0, 512, &err), 512);
+	assert_int_equal(protects, 1);
+	assert_int_equal(unmaps, 0);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(chunk->slots[i] & (MEM_SLOT_WRITABLE | MEM_SLOT_MAPPED), MEM_SLOT_MAPPED);
+	assert_int_equal(mem_file_clone(&a, 0, &b, 512, 512, &err), 512);
+	assert_int_equal(protects, 1);		/* nothing had been written */
+	put(&a, 3, 30);
+	put(&a, 5, 50);
+	put(&a, 200, 60);
+	assert_int_equal(get(&b, 3), 4);
+	assert_int_equal(mem_file_clone(&a, 0, &b, 0, 5, &err), 5);
+	assert_int_equal(protects, 2);		/* up to what is not wanted and may be written */
+	assert_int_equal(protected_first + protected_nr, 5);
+	assert_true(chunk->slots[5] & MEM_SLOT_WRITABLE);
+	assert_int_equal(get(&b, 3), 30);
+	assert_int_equal(get(&b, 5), 6);
+	protect_unmaps = true;
+	assert_int_equal(mem_file_clone(&a, 5, &b, 5, 300, &err), 300);
+	protect_unmaps = false;
+	assert_int_equal(protects, 3);
+	assert_false(chunk->slots[5] & MEM_SLOT_MAPPED);
+	assert_false(chunk->slots[200] & (MEM_SLOT_MAPPED | MEM_SLOT_WRITABLE));
+	assert_true(chunk->slots[3] & MEM_SLOT_MAPPED);	/* was not settled for that */
+	assert_int_equal(get(&b, 200), 60);
 	end();
 }
 
@@ -864,6 +931,7 @@ int main(void)
 		cmocka_unit_test(test_read_then_write),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_clone_small),
+		cmocka_unit_test(test_clone_protects),
 		cmocka_unit_test(test_clone_pinned),
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_ring_ends),

@@ -95,7 +95,10 @@ void *host_data(struct mem_frame *frame)
 static void host_get(struct mem_frame *frame) { refs[head(frame)]++; }
 void host_put(struct mem_frame *frame) { drop(head(frame)); }
 static void host_lock(struct mem_frame *frame) { }
+static void host_settle_all(const u64 *words, u32 nr) { }
 static bool host_pinned(struct mem_frame *frame) { return refs[head(frame)] > 1; }
+static u64 host_pinned_among(const u64 *words, u32 nr);
+static bool host_protect(struct mem_file *file, u64 first, u64 nr);
 
 static bool host_dissolve(struct mem_pool *p, struct mem_frame *huge)
 {
@@ -120,7 +123,9 @@ u64 host_random(void)
 static const struct mem_host_ops host = {
 	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
 	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock,
-	.settle = host_lock, .unmap = host_unmap, .pinned = host_pinned, .dissolve = host_dissolve,
+	.settle = host_lock, .settle_all = host_settle_all, .unmap = host_unmap,
+	.protect = host_protect, .pinned = host_pinned, .pinned_among = host_pinned_among,
+	.dissolve = host_dissolve,
 	.file_get = host_file_get, .file_put = host_file_put,
 	.event = host_event, .now_ns = host_now, .run_ns = host_run,
 	.random = host_random,
@@ -147,6 +152,41 @@ static void host_unmap(struct mem_file *file, u64 first, u64 nr)
 
 	for (i = first; i < first + nr && i < PAGES; i++)
 		unmap_page(g, i);
+}
+
+static bool host_protect(struct mem_file *file, u64 first, u64 nr)
+{
+	struct guest *g = container_of(file, struct guest, file);
+	u64 i;
+
+	for (i = first; i < first + nr && i < PAGES; i++)
+		g->writable[i] = false;
+	return true;
+}
+
+static int mappings(const struct mem_frame *frame)
+{
+	u32 n, i;
+	int nr = 0;
+
+	for (n = 0; n < GUESTS; n++)
+		for (i = 0; i < PAGES && guests[n].alive; i++)
+			nr += guests[n].map[i] == frame;
+	return nr;
+}
+
+static u64 host_pinned_among(const u64 *words, u32 nr)
+{
+	u64 pinned = 0;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		struct mem_frame *frame = (void *)(unsigned long)(words[i] & ~MEM_FRAME_MARKS);
+
+		if (frame && host_pinned(frame) && refs[number(frame)] > 1 + mappings(frame))
+			pinned |= BIT_ULL(i);
+	}
+	return pinned;
 }
 
 static void fault(struct guest *g, u32 i, bool write)
