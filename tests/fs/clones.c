@@ -187,33 +187,115 @@ static void duplicates(void)
 	close(b);
 }
 
-/* Cloned again and again while its owner writes: each clone is one moment of the source. */
-static int writer(void *arg)
+#define SMALL	300UL		/* pages of a file that gets no 2 MiB frame */
+
+static void write_all(char *map)
 {
-	volatile uint64_t *map = arg;
+	unsigned long i;
+
+	for (i = 0; i < SMALL; i++)
+		map[i * PAGE] ^= 1;
+}
+
+/* A clone of it now, whole and as it should be; then its pages are written through @map, twice. */
+static void clone_keeps(int a, char *map, const char *how)
+{
+	int b = fs_tmpfile(0);
+	char *mb;
+
+	tap_errno(ioctl(b, FICLONE, a), errno, 0, "a clone, %s", how);
+	mb = fs_map(b, SMALL * PAGE, PROT_READ, MAP_SHARED);
+	mprotect(map, SMALL * PAGE, PROT_READ);
+	mprotect(map, SMALL * PAGE, PROT_READ | PROT_WRITE);
+	write_all(map);
+	tap_ok(all_are(mb, 0, SMALL, 7), "does not see what is written, %s", how);
+	write_all(map);
+	munmap(mb, SMALL * PAGE);
+	close(b);
+}
+
+/* Small pages stay mapped for reading when they are cloned: nothing gives the right to write back. */
+static void protected(void)
+{
+	int a = fs_tmpfile(SMALL * PAGE), b = fs_tmpfile(0), i;
+	char *map[10];
+	pid_t pid;
+
+	fs_fill(a, 0, SMALL, 7);
+	for (i = 0; i < 3; i++)
+		map[i] = fs_map(a, SMALL * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	write_all(map[0]);
+	write_all(map[0]);
+	tap_ok(!ioctl(b, FICLONE, a) && fs_smaps(map[0], "Rss") == SMALL * 4,
+	       "a cloned file's pages stay mapped");
+	clone_keeps(a, map[0], "mapped once");
+	write_all(map[0]);
+	write_all(map[0]);
+	mprotect(map[0], SMALL * PAGE, PROT_READ);
+	clone_keeps(a, map[0], "protected before");
+	write_all(map[1]);
+	write_all(map[2]);
+	clone_keeps(a, map[1], "mapped three times");
+	pid = fork();
+	if (!pid) {
+		write_all(map[1]);
+		write_all(map[1]);
+		for (;;)
+			pause();
+	}
+	usleep(100000);
+	clone_keeps(a, map[2], "mapped by two processes");
+	kill(pid, 9);
+	waitpid(pid, NULL, 0);
+	for (i = 3; i < 10; i++)
+		map[i] = fs_map(a, SMALL * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	for (i = 1; i < 10; i += 2) {
+		write_all(map[i]);
+		write_all(map[i - 1]);
+	}
+	clone_keeps(a, map[9], "mapped ten times");
+	for (i = 0; i < 10; i++)
+		munmap(map[i], SMALL * PAGE);
+	map[0] = fs_map(a, SMALL * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	map[1] = fs_map(a, SMALL * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	write_all(map[0]);
+	write_all(map[0]);
+	tap_ok(all_are(map[1], 0, SMALL, 7), "a private mapping beside it");
+	clone_keeps(a, map[0], "mapped privately too");
+	tap_ok(all_are(map[1], 0, SMALL, 7), "which sees the file");
+	for (i = 0; i < 2; i++)
+		munmap(map[i], SMALL * PAGE);
+	close(a);
+	close(b);
+	tap_eq(fs_mount_stat(DIR_PENUMBRA, "frame_pages"), 0, "nothing is left");
+}
+
+/* Cloned again and again while its owner writes: each clone is one moment of the source. */
+static int writer(volatile uint64_t *map, unsigned long pages)
+{
 	uint64_t n;
 
 	for (n = 1;; n++) {
 		unsigned int i;
 
-		for (i = 0; i < 1024; i++)
+		for (i = 0; i < pages; i++)
 			map[i * PAGE / 8] = n;
 	}
 	return 0;
 }
 
-static void while_written(void)
+static void while_written(unsigned long pages)
 {
-	int a = fs_tmpfile(2 * HUGE), b, round;
+	int a = fs_tmpfile(pages * PAGE), b, round;
 	unsigned int i, torn = 0, changed = 0;
 	char *ma, *mb;
 	pid_t pid;
 
-	fs_fill(a, 0, 1024, 6);
-	ma = fs_map(a, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	fs_fill(a, 0, pages, 6);
+	ma = fs_map(a, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED);
 	pid = fork();
 	if (!pid)
-		_exit(writer(ma));
+		_exit(writer((uint64_t *)ma, pages));
 	for (round = 0; round < 30; round++) {
 		uint64_t first;
 
@@ -221,21 +303,21 @@ static void while_written(void)
 		b = fs_tmpfile(0);
 		if (ioctl(b, FICLONE, a))
 			break;
-		mb = fs_map(b, 2 * HUGE, PROT_READ, MAP_SHARED);
-		first = *(uint64_t *)(mb + 1023 * PAGE);
+		mb = fs_map(b, pages * PAGE, PROT_READ, MAP_SHARED);
+		first = *(uint64_t *)(mb + (pages - 1) * PAGE);
 		usleep(10000);
-		changed += *(uint64_t *)(mb + 1023 * PAGE) != first;
-		for (i = 0; i < 1024; i++)
+		changed += *(uint64_t *)(mb + (pages - 1) * PAGE) != first;
+		for (i = 0; i < pages; i++)
 			torn += ((uint64_t *)(mb + i * PAGE))[1] != ((uint64_t *)(ma + i * PAGE))[1];
-		munmap(mb, 2 * HUGE);
+		munmap(mb, pages * PAGE);
 		close(b);
 	}
 	kill(pid, 9);
 	waitpid(pid, NULL, 0);
-	tap_eq(round, 30, "30 clones while the source is written");
+	tap_eq(round, 30, "30 clones while the source of %lu pages is written", pages);
 	tap_eq(changed, 0, "no clone changes afterwards");
 	tap_eq(torn, 0, "what was not written is in all of them");
-	munmap(ma, 2 * HUGE);
+	munmap(ma, pages * PAGE);
 	close(a);
 }
 
@@ -246,5 +328,7 @@ void test_clones(void)
 	read_and_write();
 	parts();
 	duplicates();
-	while_written();
+	protected();
+	while_written(1024);
+	while_written(SMALL);
 }
