@@ -16,11 +16,17 @@ static size_t part_of_page(loff_t pos, size_t len)
 	return min_t(size_t, len, PAGE_SIZE - offset_in_page(pos));
 }
 
+static void *bytes_at(struct mem_frame *frame, loff_t pos)
+{
+	return (char *)pfs_host_ops.data(frame) + offset_in_page(pos);
+}
+
 int pfs_zero_bytes(struct inode *inode, loff_t from, loff_t to)
 {
 	struct mem_file *file = &pfs_inode(inode)->mem;
 	struct mem_frame *frame;
 	u64 index = from >> PAGE_SHIFT;
+	bool zero;
 	int ret;
 
 	if (from >= to)
@@ -28,13 +34,23 @@ int pfs_zero_bytes(struct inode *inode, loff_t from, loff_t to)
 	ret = mem_file_pin(file, index, false, &frame);
 	if (ret || !frame)
 		return pfs_errno(ret);
+	zero = !memchr_inv(bytes_at(frame, from), 0, to - from);
 	pfs_host_ops.put(frame);
+	if (zero)	/* a shared page stays so */
+		return 0;
 	ret = mem_file_pin(file, index, true, &frame);
 	if (ret)
 		return pfs_errno(ret);
-	memset((char *)pfs_host_ops.data(frame) + offset_in_page(from), 0, to - from);
+	memset(bytes_at(frame, from), 0, to - from);
 	pfs_host_ops.put(frame);
 	return 0;
+}
+
+int pfs_zero_end(struct inode *inode)
+{
+	loff_t size = i_size_read(inode);
+
+	return pfs_zero_bytes(inode, size, round_up(size, PAGE_SIZE));
 }
 
 /* ---- read ---- */
@@ -117,7 +133,7 @@ static ssize_t write_locked(struct kiocb *iocb, struct iov_iter *from)
 	ssize_t total = 0, n = 0;
 
 	if (iocb->ki_pos > old)		/* as truncating upwards, bytes in between are zero */
-		n = pfs_zero_bytes(inode, old, round_up(old, PAGE_SIZE));
+		n = pfs_zero_end(inode);
 	if (!n && pages > file->pages)
 		n = pfs_errno(mem_file_resize(file, pages));
 	if (n)

@@ -33,9 +33,10 @@
 struct pfs_mount_dir;
 struct pfs_file_dir;
 
-/* What mount and remount can set. Bytes. */
+/* What mount and remount can set. */
 struct pfs_options {
-	u64 size, reserve;
+	u64 size, reserve;		/* pages */
+	u64 inodes;			/* 0: no limit */
 	bool huge;
 	umode_t mode;
 	kuid_t uid;
@@ -50,6 +51,8 @@ struct pfs_mount {
 	struct list_head node;		/* in pfs_mounts, under pfs_mounts_lock */
 	struct pfs_options options;	/* as given at mount, for /proc/mounts */
 	atomic64_t next_ino;
+	u64 max_inodes;			/* 0: no limit */
+	atomic64_t inodes;		/* with further names counted, as on tmpfs */
 	siphash_key_t token_key;	/* of PENUMBRA_MEM_MAP */
 
 	struct mutex groups_lock;
@@ -138,7 +141,10 @@ void pfs_inode_cache_fini(void);
 struct inode *pfs_inode_alloc(struct super_block *sb);	/* super_operations.alloc_inode */
 void pfs_inode_free(struct inode *inode);		/* .free_inode */
 void pfs_inode_evict(struct inode *inode);		/* .evict_inode */
-/* A new inode, NULL or an error never: ERR_PTR. Inherits from @dir, NULL for the root. */
+/*
+ * A new inode, NULL or an error never: ERR_PTR. Inherits from @dir; NULL for the root, and for a
+ * regular file of our own.
+ */
 struct inode *pfs_inode_new(struct super_block *sb, compat_idmap *idmap, struct inode *dir,
 			    umode_t mode, dev_t dev);
 /*
@@ -158,6 +164,8 @@ void pfs_frames_arrived(struct pfs_mount *m);
 extern const struct file_operations pfs_file_operations;
 /* Bytes [from, to) of one page read as zero; a hole stays one. With the inode lock held. */
 int pfs_zero_bytes(struct inode *inode, loff_t from, loff_t to);
+/* Those behind the end in the last page, which a mapping may have written. */
+int pfs_zero_end(struct inode *inode);
 
 /* range.c */
 long pfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);

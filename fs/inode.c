@@ -55,6 +55,22 @@ void pfs_inode_free(struct inode *inode)
 	kmem_cache_free(inode_cache, pfs_inode(inode));
 }
 
+/* One inode, or one more name of one. */
+static int reserve_inode(struct pfs_mount *m)
+{
+	u64 max = READ_ONCE(m->max_inodes);
+
+	if ((u64)atomic64_inc_return(&m->inodes) <= max || !max)
+		return 0;
+	atomic64_dec(&m->inodes);
+	return -ENOSPC;
+}
+
+static void release_inode(struct pfs_mount *m)
+{
+	atomic64_dec(&m->inodes);
+}
+
 /* Nobody has it open or mapped, and the scanning thread has no reference. */
 void pfs_inode_evict(struct inode *inode)
 {
@@ -70,11 +86,13 @@ void pfs_inode_evict(struct inode *inode)
 	}
 	pfs_group_put(pfs_mount(inode->i_sb), pi->group);
 	pi->group = NULL;
+	release_inode(pfs_mount(inode->i_sb));
 }
 
 /* ---- creation ---- */
 
-static int init_regular(struct inode *inode)
+/* One that no folder asked for is our own and not told about. */
+static int init_regular(struct inode *inode, bool told)
 {
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
 	struct pfs_inode *pi = pfs_inode(inode);
@@ -95,18 +113,23 @@ static int init_regular(struct inode *inode)
 	atomic64_inc(&pfs_files);
 	inode->i_op = &file_inode_operations;
 	inode->i_fop = &pfs_file_operations;
-	return pfs_sysfs_file_add(pi);
+	return told ? pfs_sysfs_file_add(pi) : 0;
 }
 
 struct inode *pfs_inode_new(struct super_block *sb, compat_idmap *idmap, struct inode *dir,
 			    umode_t mode, dev_t dev)
 {
 	struct pfs_mount *m = pfs_mount(sb);
-	struct inode *inode = new_inode(sb);
-	int ret = 0;
+	struct inode *inode;
+	int ret = reserve_inode(m);
 
-	if (!inode)
+	if (ret)
+		return ERR_PTR(ret);
+	inode = new_inode(sb);
+	if (!inode) {
+		release_inode(m);
 		return ERR_PTR(-ENOMEM);
+	}
 	inode->i_ino = atomic64_inc_return(&m->next_ino);
 	inode_init_owner(idmap, inode, dir, mode);
 	compat_inode_init_times(inode);
@@ -116,7 +139,7 @@ struct inode *pfs_inode_new(struct super_block *sb, compat_idmap *idmap, struct 
 	}
 	switch (mode & S_IFMT) {
 	case S_IFREG:
-		ret = init_regular(inode);
+		ret = init_regular(inode, dir);
 		break;
 	case S_IFDIR:
 		inode->i_op = &dir_inode_operations;
@@ -187,6 +210,43 @@ static int dir_symlink(compat_idmap *idmap, struct inode *dir, struct dentry *de
 	inode->i_size = strlen(link);
 	add_name(dir, dentry, inode);
 	return 0;
+}
+
+static int dir_link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	bool another = d_inode(old)->i_nlink;	/* an unnamed one gets its first */
+	int ret = another ? reserve_inode(pfs_mount(dir->i_sb)) : 0;
+
+	if (ret)
+		return ret;
+	ret = simple_link(old, dir, dentry);
+	if (ret && another)
+		release_inode(pfs_mount(dir->i_sb));
+	return ret;
+}
+
+/* Does the inode keep another name if it loses this one? */
+static bool has_others(const struct inode *inode)
+{
+	return inode && !S_ISDIR(inode->i_mode) && inode->i_nlink > 1;
+}
+
+static int dir_unlink(struct inode *dir, struct dentry *dentry)
+{
+	if (has_others(d_inode(dentry)))
+		release_inode(pfs_mount(dir->i_sb));
+	return simple_unlink(dir, dentry);
+}
+
+static int dir_rename(compat_idmap *idmap, struct inode *old_dir, struct dentry *old,
+		      struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	bool goes = !(flags & RENAME_EXCHANGE) && has_others(d_inode(dentry));
+	int ret = simple_rename(idmap, old_dir, old, dir, dentry, flags);
+
+	if (!ret && goes)
+		release_inode(pfs_mount(dir->i_sb));
+	return ret;
 }
 
 static int dir_tmpfile(compat_idmap *idmap, struct inode *dir, struct file *file, umode_t mode)
@@ -286,10 +346,10 @@ static const struct inode_operations dir_inode_operations = {
 	.mkdir = dir_mkdir,
 	.symlink = dir_symlink,
 	.tmpfile = dir_tmpfile,
-	.link = simple_link,
-	.unlink = simple_unlink,
+	.link = dir_link,
+	.unlink = dir_unlink,
 	.rmdir = simple_rmdir,
-	.rename = simple_rename,
+	.rename = dir_rename,
 	.listxattr = generic_listxattr,
 };
 

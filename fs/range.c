@@ -27,12 +27,13 @@ static int pause_range(void)
 
 static int punch_pages(struct inode *inode, u64 first, u64 end)
 {
+	struct mem_file *file = &pfs_inode(inode)->mem;
 	int ret = 0;
 
-	while (first < end && !ret) {
+	while (!ret && (first = mem_file_next(file, first)) < end) {
 		u64 nr = in_chunk(first, end - first);
 
-		ret = mem_file_punch(&pfs_inode(inode)->mem, first, nr);
+		ret = mem_file_punch(file, first, nr);
 		first += nr;
 		if (!ret)
 			ret = pause_range();
@@ -91,14 +92,14 @@ static int allocate(struct inode *inode, loff_t from, loff_t to, bool grow)
 		return 0;
 	if (to <= size)
 		return allocate_pages(inode, from >> PAGE_SHIFT, pfs_pages(to));
-	ret = pfs_zero_bytes(inode, size, round_up(size, PAGE_SIZE));
+	ret = pfs_zero_end(inode);
 	if (!ret)
 		ret = pfs_errno(mem_file_resize(file, pfs_pages(to)));
 	if (ret)
 		return ret;
 	ret = allocate_pages(inode, from >> PAGE_SHIFT, pfs_pages(to));
 	if (ret)
-		pfs_inode_shrink_back(inode);
+		mem_file_resize(file, pfs_pages(size));
 	else
 		i_size_write(inode, to);
 	return ret;
@@ -164,9 +165,15 @@ static u64 clone_pages(struct mem_file *src, u64 from, struct mem_file *dst, u64
 
 	*err = 0;
 	while (done < nr && !*err) {
-		u64 part = in_chunk(to + done, nr - done);
-		u64 n = mem_file_clone(src, from + done, dst, to + done, part, err);
+		u64 holes = min(mem_file_next(src, from + done) - from - done,
+				mem_file_next(dst, to + done) - to - done);
+		u64 part = in_chunk(to + done, nr - done), n;
 
+		if (holes) {
+			done += min(holes, nr - done);
+			continue;
+		}
+		n = mem_file_clone(src, from + done, dst, to + done, part, err);
 		done += n;
 		if (n < part)
 			break;
@@ -175,26 +182,96 @@ static u64 clone_pages(struct mem_file *src, u64 from, struct mem_file *dst, u64
 	return done;
 }
 
-/* With both inodes locked, both in one group, the range checked. Bytes done or -errno. */
-static loff_t clone(struct inode *in, loff_t pos_in, struct inode *out, loff_t pos_out, loff_t len)
+/* What a clone that fails brings back: the destination as it was. */
+struct undo {
+	struct inode *saved;		/* a file of our own with its pages, if it had any in the range */
+	u64 first, nr;			/* pages of the range that it had, holes or not */
+	loff_t size;
+};
+
+/* A clone of the range itself: takes no memory but for pages that somebody holds. */
+static int undo_save(struct undo *undo, struct inode *out, u64 nr)
+{
+	struct mem_file *dst = &pfs_inode(out)->mem, *copy;
+	struct inode *saved;
+	int ret;
+
+	if (nr && mem_file_seek(dst, undo->first, true) < undo->first + nr) {
+		saved = pfs_inode_new(out->i_sb, COMPAT_NOP_IDMAP, NULL, S_IFREG, 0);
+		if (IS_ERR(saved))
+			return PTR_ERR(saved);
+		undo->saved = saved;
+		copy = &pfs_inode(saved)->mem;
+		ret = mem_file_set_group(copy, dst->group);
+		if (!ret)
+			ret = mem_file_resize(copy, undo->first + nr);
+		if (!ret)
+			clone_pages(dst, undo->first, copy, undo->first, nr, &ret);
+		if (ret)
+			return ret;
+	}
+	undo->nr = nr;
+	return 0;
+}
+
+/* Asks for frames only where somebody has pinned what was cloned meanwhile. */
+static void undo_restore(struct undo *undo, struct inode *out)
+{
+	struct mem_file *dst = &pfs_inode(out)->mem;
+	int ret = 0;
+
+	if (undo->saved && undo->nr)
+		mem_file_clone(&pfs_inode(undo->saved)->mem, undo->first, dst, undo->first,
+			       undo->nr, &ret);
+	else if (undo->nr)
+		ret = mem_file_punch(dst, undo->first, undo->nr);
+	if (!ret && dst->pages > pfs_pages(undo->size))
+		ret = mem_file_resize(dst, pfs_pages(undo->size));
+	if (ret)
+		pr_warn_ratelimited("penumbra_mem: what a failed clone had replaced is lost\n");
+}
+
+/* Bytes done; fewer than @len: *err says why. */
+static loff_t clone_range(struct inode *in, loff_t pos_in, struct inode *out, loff_t pos_out,
+			  loff_t len, int *err)
 {
 	struct mem_file *src = &pfs_inode(in)->mem, *dst = &pfs_inode(out)->mem;
 	loff_t size = i_size_read(out), done;
+
+	*err = pos_out > size ? pfs_zero_end(out) : 0;
+	if (!*err && pos_out + len > size)
+		*err = mem_file_resize(dst, pfs_pages(pos_out + len));
+	if (*err)
+		return 0;
+	done = clone_pages(src, pos_in >> PAGE_SHIFT, dst, pos_out >> PAGE_SHIFT,
+			   pfs_pages(len), err) << PAGE_SHIFT;
+	return min(done, len);
+}
+
+/*
+ * With both inodes locked, both in one group, the range checked. Bytes done or -errno: less than @len only with
+ * @shorten; with an error the destination is as it was.
+ */
+static loff_t clone(struct inode *in, loff_t pos_in, struct inode *out, loff_t pos_out, loff_t len,
+		    bool shorten)
+{
+	loff_t size = i_size_read(out), done = 0, end = min(pos_out + len, size);
+	struct undo undo = { .first = pos_out >> PAGE_SHIFT, .size = size };
 	int ret = 0;
 
-	if (pos_out > size)
-		ret = pfs_zero_bytes(out, size, round_up(size, PAGE_SIZE));
-	if (!ret && pos_out + len > size)
-		ret = pfs_errno(mem_file_resize(dst, pfs_pages(pos_out + len)));
-	if (ret)
-		return ret;
-	done = clone_pages(src, pos_in >> PAGE_SHIFT, dst, pos_out >> PAGE_SHIFT,
-			   pfs_pages(len), &ret) << PAGE_SHIFT;
-	done = min(done, len);
-	if (done && pos_out + done > size)
-		i_size_write(out, pos_out + done);
-	pfs_inode_shrink_back(out);
-	return done ? done : pfs_errno(ret);
+	if (!shorten && pos_out < end)
+		ret = undo_save(&undo, out, pfs_pages(end) - undo.first);
+	if (!ret)
+		done = clone_range(in, pos_in, out, pos_out, len, &ret);
+	if (done == len || (done && shorten)) {
+		i_size_write(out, max(size, pos_out + done));
+		pfs_inode_shrink_back(out);
+	} else {
+		undo_restore(&undo, out);
+		done = pfs_errno(ret);
+	}
+	iput(undo.saved);
+	return done;
 }
 
 /* The checks that the kernel has for filesystems with a page cache, for one without. */
@@ -233,6 +310,12 @@ static loff_t dedupe(struct inode *in, loff_t pos_in, struct inode *out, loff_t 
 		return -EOPNOTSUPP;
 	if (src->group != dst->group)
 		return -EXDEV;
+	/* What is behind an end in a page is in no file, but compared. */
+	if (offset_in_page(len)) {
+		ret = pfs_zero_end(in);
+		if (!ret)
+			ret = pfs_zero_end(out);
+	}
 	while (done < nr && !ret) {
 		u64 part = in_chunk(to + done, nr - done);
 
@@ -261,7 +344,8 @@ loff_t pfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, lo
 		if (!ret && len)
 			ret = same_group(inode_in, inode_out, &left);
 		if (!ret && len)
-			ret = clone(inode_in, pos_in, inode_out, pos_out, len);
+			ret = clone(inode_in, pos_in, inode_out, pos_out, len,
+				    flags & REMAP_FILE_CAN_SHORTEN);
 		pfs_group_followed(inode_out, left);
 	}
 	unlock_two_nondirectories(inode_in, inode_out);

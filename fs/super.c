@@ -5,6 +5,7 @@
  * Order at the end: the scanning thread stops first (it holds references to inodes), then
  * the inodes go and give their frames up, then put_super() gives up the pool.
  */
+#include <linux/ctype.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/magic.h>
@@ -15,9 +16,12 @@
 #include "fs/fs.h"
 #include "mem/scan.h"
 
-#define RESERVE_DEFAULT		(64ULL << 20)
+#define RESERVE_DEFAULT		(64ULL << (20 - PAGE_SHIFT))	/* pages */
+#define INODE_PAGES		16	/* so many pages of the machine's memory to an inode */
 
-enum pfs_param { OPT_SIZE, OPT_MODE, OPT_UID, OPT_GID, OPT_RESERVE, OPT_HUGE, OPT_GROUP };
+enum pfs_param {
+	OPT_SIZE, OPT_INODES, OPT_MODE, OPT_UID, OPT_GID, OPT_RESERVE, OPT_HUGE, OPT_GROUP,
+};
 
 static const struct constant_table huge_values[] = {
 	{ "never", 0 }, { "always", 1 }, {}
@@ -25,6 +29,7 @@ static const struct constant_table huge_values[] = {
 
 const struct fs_parameter_spec pfs_parameters[] = {
 	fsparam_string("size", OPT_SIZE),
+	fsparam_string("nr_inodes", OPT_INODES),
 	fsparam_u32oct("mode", OPT_MODE),
 	fsparam_u32("uid", OPT_UID),
 	fsparam_u32("gid", OPT_GID),
@@ -36,20 +41,67 @@ const struct fs_parameter_spec pfs_parameters[] = {
 
 /* ---- options ---- */
 
-/* "64M", or with @percent "50%" of the machine's memory. */
-static int parse_bytes(struct fs_context *fc, const char *name, const char *text, bool percent,
-		       u64 *bytes)
+/* How far what follows a number moves it to the left; *text is what comes behind. */
+static unsigned int parse_unit(const char **text)
 {
-	char *rest;
-	u64 value = memparse(text, &rest);
+	static const char units[] = "kmgtpe";
+	const char *unit = **text ? strchr(units, tolower(**text)) : NULL;
 
-	if (percent && *rest == '%') {
-		value = div_u64(value * totalram_pages(), 100) << PAGE_SHIFT;
+	if (!unit)
+		return 0;
+	++*text;
+	return 10 * (unit - units + 1);
+}
+
+/* As the kernel's memparse(), which takes what is too large for something else. False: no number. */
+static bool parse_number(const char **text, u64 *value)
+{
+	const char *hex = strncasecmp(*text, "0x", 2) ? "" : "xXabcdefABCDEF";
+	size_t len = 0;
+	char digits[32];
+	unsigned int shift;
+
+	while ((*text)[len] && (isdigit((*text)[len]) || strchr(hex, (*text)[len])))
+		len++;
+	if (len >= sizeof(digits))
+		return false;
+	memcpy(digits, *text, len);
+	digits[len] = 0;
+	if (kstrtou64(digits, 0, value))
+		return false;
+	*text += len;
+	shift = parse_unit(text);
+	if (*value > U64_MAX >> shift)
+		return false;
+	*value <<= shift;
+	return true;
+}
+
+/* "64M", or with @percent "50%" of the machine's memory, as pages: a part of one counts as one. */
+static int parse_pages(struct fs_context *fc, const char *name, const char *text, bool percent,
+		       u64 *pages)
+{
+	const char *rest = text;
+	u64 bytes;
+	bool ok = parse_number(&rest, &bytes);
+
+	if (ok && percent && *rest == '%') {
+		ok = !check_mul_overflow(bytes, (u64)totalram_pages() << PAGE_SHIFT, &bytes);
+		bytes = div_u64(bytes, 100);
 		rest++;
 	}
-	if (*rest || rest == text)
+	if (!ok || *rest)
 		return invalfc(fc, "%s=%s is not a size", name, text);
-	*bytes = value;
+	*pages = (bytes >> PAGE_SHIFT) + !!offset_in_page(bytes);
+	return 0;
+}
+
+static int parse_inodes(struct fs_context *fc, const char *text, u64 *nr)
+{
+	const char *rest = text;
+
+	if (!parse_number(&rest, nr) || *rest || *nr > S64_MAX)
+		return invalfc(fc, "nr_inodes=%s is not a number", text);
 	return 0;
 }
 
@@ -74,11 +126,14 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return opt;
 	switch (opt) {
 	case OPT_SIZE:
-		ret = parse_bytes(fc, "size", param->string, true, &o->size);
+		ret = parse_pages(fc, "size", param->string, true, &o->size);
+		break;
+	case OPT_INODES:
+		ret = parse_inodes(fc, param->string, &o->inodes);
 		break;
 	case OPT_RESERVE:
-		ret = parse_bytes(fc, "reserve", param->string, false, &o->reserve);
-		if (!ret && o->reserve >> PAGE_SHIFT > PFS_RESERVE_MAX_PAGES)
+		ret = parse_pages(fc, "reserve", param->string, false, &o->reserve);
+		if (!ret && o->reserve > PFS_RESERVE_MAX_PAGES)
 			ret = invalfc(fc, "reserve= is at most 16G");
 		break;
 	case OPT_MODE:
@@ -104,6 +159,11 @@ static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 	return ret;
 }
 
+static u64 default_inodes(void)
+{
+	return totalram_pages() / INODE_PAGES;
+}
+
 static int show_options(struct seq_file *seq, struct dentry *root)
 {
 	struct pfs_mount *m = pfs_mount(root->d_sb);
@@ -114,6 +174,8 @@ static int show_options(struct seq_file *seq, struct dentry *root)
 			   READ_ONCE(m->pool.max_pages) << (PAGE_SHIFT - 10));
 	seq_printf(seq, ",reserve=%lluk",
 		   (u64)READ_ONCE(m->pool.reserve.target) << (PAGE_SHIFT - 10));
+	if (READ_ONCE(m->max_inodes) != default_inodes())
+		seq_printf(seq, ",nr_inodes=%llu", READ_ONCE(m->max_inodes));
 	seq_printf(seq, ",huge=%s", READ_ONCE(m->pool.huge_pages) ? "always" : "never");
 	if (o->set & BIT(OPT_MODE))
 		seq_printf(seq, ",mode=%03o", o->mode);
@@ -130,7 +192,8 @@ static int show_options(struct seq_file *seq, struct dentry *root)
 
 static int statfs(struct dentry *dentry, struct kstatfs *buf)
 {
-	struct mem_pool *pool = &pfs_mount(dentry->d_sb)->pool;
+	struct pfs_mount *m = pfs_mount(dentry->d_sb);
+	struct mem_pool *pool = &m->pool;
 	u64 max = READ_ONCE(pool->max_pages);
 	u64 used = atomic64_read(&pool->pages) + READ_ONCE(pool->reserve.target);
 
@@ -141,6 +204,12 @@ static int statfs(struct dentry *dentry, struct kstatfs *buf)
 	if (max) {
 		buf->f_blocks = max;
 		buf->f_bfree = buf->f_bavail = max > used ? max - used : 0;
+	}
+	max = READ_ONCE(m->max_inodes);
+	used = atomic64_read(&m->inodes);
+	if (max) {
+		buf->f_files = max;
+		buf->f_ffree = max > used ? max - used : 0;
 	}
 	return 0;
 }
@@ -189,14 +258,15 @@ static struct pfs_mount *mount_new(struct super_block *sb, struct pfs_options *o
 	m->sb = sb;
 	m->options = *o;
 	o->group = NULL;
+	m->max_inodes = m->options.inodes;
 	m->wait_ms = 1000;
 	mutex_init(&m->groups_lock);
 	INIT_LIST_HEAD(&m->groups);
 	init_waitqueue_head(&m->frames_wait);
 	init_waitqueue_head(&m->scand_wait);
 	get_random_bytes(&m->token_key, sizeof(m->token_key));
-	if (mem_pool_init(&m->pool, &pfs_host_ops, m->options.size >> PAGE_SHIFT,
-			  m->options.reserve >> PAGE_SHIFT, m->options.huge))
+	if (mem_pool_init(&m->pool, &pfs_host_ops, m->options.size, m->options.reserve,
+			  m->options.huge))
 		goto free;
 	if (mem_scan_init(&m->pool))
 		goto fini_pool;
@@ -236,7 +306,7 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	struct pfs_mount *m;
 	int ret;
 
-	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_maxbytes = MAX_LFS_FILESIZE & PAGE_MASK;	/* rounded up a size is still one */
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_magic = PFS_MAGIC;
@@ -281,32 +351,61 @@ void pfs_kill_sb(struct super_block *sb)
 
 /* ---- mount and remount ---- */
 
-static int get_tree(struct fs_context *fc)
+static int check_reserve(struct fs_context *fc, const struct pfs_options *o)
 {
-	return get_tree_nodev(fc, fill_super);
+	return o->size && o->reserve >= o->size ?
+	       invalfc(fc, "the reserve has to be smaller than the size") : 0;
 }
 
+static int get_tree(struct fs_context *fc)
+{
+	struct pfs_options *o = fc->fs_private;
+	int ret;
+
+	if (o->size && !(o->set & BIT(OPT_RESERVE)))
+		o->reserve = min(o->reserve, o->size / 8);
+	ret = check_reserve(fc, o);
+	return ret ? ret : get_tree_nodev(fc, fill_super);
+}
+
+/* mount(8) repeats the options of the mount: what cannot change may be given as it is. */
+static int check_remount(struct fs_context *fc, const struct pfs_mount *m,
+			 const struct pfs_options *o)
+{
+	u64 used = atomic64_read(&m->pool.pages) + min_t(u64, m->pool.reserve.nr, o->reserve);
+	const char *group = m->options.group ?: "";
+
+	if ((o->set & BIT(OPT_GROUP)) && strcmp(o->group, group))
+		return invalfc(fc, "group= cannot change");
+	if (o->size && o->size < used)
+		return invalfc(fc, "more than that size is in use");
+	if (o->inodes && o->inodes < (u64)atomic64_read(&m->inodes))
+		return invalfc(fc, "more than that nr_inodes are in use");
+	return check_reserve(fc, o);
+}
+
+/* mode=, uid= and gid= are for the mount, as on tmpfs: the root folder has its own by now. */
 static int reconfigure(struct fs_context *fc)
 {
 	struct pfs_mount *m = pfs_mount(fc->root->d_sb);
 	struct pfs_options *o = fc->fs_private;
-	u64 used = atomic64_read(&m->pool.pages) + READ_ONCE(m->pool.reserve.nr);
+	int ret;
 
-	if (o->set & (BIT(OPT_MODE) | BIT(OPT_UID) | BIT(OPT_GID) | BIT(OPT_GROUP)))
-		return invalfc(fc, "only size, reserve and huge can change");
-	if (o->set & BIT(OPT_SIZE)) {
-		u64 pages = o->size >> PAGE_SHIFT;
-
-		if (pages && pages < used)
-			return invalfc(fc, "more than that is in use");
-		WRITE_ONCE(m->pool.max_pages, pages);
-	}
+	if (!(o->set & BIT(OPT_SIZE)))
+		o->size = READ_ONCE(m->pool.max_pages);
+	if (!(o->set & BIT(OPT_INODES)))
+		o->inodes = READ_ONCE(m->max_inodes);
+	if (!(o->set & BIT(OPT_RESERVE)))
+		o->reserve = READ_ONCE(m->pool.reserve.target);
+	ret = check_remount(fc, m, o);
+	if (ret)
+		return ret;
+	WRITE_ONCE(m->pool.max_pages, o->size);
+	WRITE_ONCE(m->max_inodes, o->inodes);
+	WRITE_ONCE(m->pool.reserve.target, o->reserve);
 	if (o->set & BIT(OPT_HUGE))
 		WRITE_ONCE(m->pool.huge_pages, o->huge);
-	if (o->set & BIT(OPT_RESERVE)) {
-		WRITE_ONCE(m->pool.reserve.target, o->reserve >> PAGE_SHIFT);
-		pfs_scand_wake(m);
-	}
+	pfs_scand_wake(m);
 	return 0;
 }
 
@@ -328,11 +427,12 @@ static const struct fs_context_operations context_ops = {
 int pfs_init_fs_context(struct fs_context *fc)
 {
 	struct pfs_options *o = kzalloc(sizeof(*o), GFP_KERNEL);
-	u64 ram = (u64)totalram_pages() << PAGE_SHIFT;
+	u64 ram = totalram_pages();
 
 	if (!o)
 		return -ENOMEM;
 	o->size = ram / 2;
+	o->inodes = default_inodes();
 	o->reserve = min(RESERVE_DEFAULT, ram / 32);
 	o->huge = true;
 	o->mode = 0755;

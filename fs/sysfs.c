@@ -188,12 +188,13 @@ static ssize_t target_pages_get(struct pfs_mount *m, char *buf)
 
 static int target_pages_set(struct pfs_mount *m, const char *text)
 {
+	u64 max = READ_ONCE(m->pool.max_pages);
 	u32 target;
 	int ret = kstrtou32(text, 0, &target);
 
 	if (ret)
 		return ret;
-	if (target > PFS_RESERVE_MAX_PAGES)
+	if (target > PFS_RESERVE_MAX_PAGES || (max && target >= max))
 		return -EINVAL;
 	WRITE_ONCE(m->pool.reserve.target, target);
 	pfs_scand_wake(m);

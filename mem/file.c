@@ -123,6 +123,14 @@ u64 mem_file_seek(struct mem_file *file, u64 index, bool data)
 	return pages;
 }
 
+u64 mem_file_next(struct mem_file *file, u64 index)
+{
+	unsigned long at = index / MEM_HUGE_PAGES;
+	struct mem_chunk *chunk = xa_find(&file->chunks, &at, ULONG_MAX, XA_PRESENT);
+
+	return chunk ? max(index, chunk->first) : U64_MAX;
+}
+
 static enum mem_page_kind huge_kind(struct mem_chunk *chunk, unsigned long *refs)
 {
 	*refs = atomic_long_read(&chunk->huge->refs);

@@ -232,6 +232,10 @@ int mem_file_resize(struct mem_file *file, u64 pages);
  * Zero pages found by scanning are data: user space put them there. */
 u64 mem_file_seek(struct mem_file *file, u64 index, bool data);
 
+/* @index, or the first page of the next chunk if it has none: all in between are holes that nobody
+ * has mapped. U64_MAX: no chunk comes any more. */
+u64 mem_file_next(struct mem_file *file, u64 index);
+
 /* What page @index is, for reports. *frame: identity only, not to be used. */
 enum mem_page_kind { MEM_PAGE_HOLE, MEM_PAGE_ZERO, MEM_PAGE_PRIVATE, MEM_PAGE_SHARED };
 enum mem_page_kind mem_file_page(struct mem_file *file, u64 index, bool *huge,

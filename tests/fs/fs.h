@@ -80,6 +80,7 @@ void test_clones(void);
 void test_groups(void);
 void test_limits(void);
 void test_cgroups(void);
+void test_edges(void);
 void test_reports(void);
 
 #endif

@@ -56,7 +56,6 @@ static void options(void)
 	tap_eq(fs_mount_stat(MNT, "scan/dissolve_pages"), 1, "2 MiB frames are taken apart for a page");
 	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "size=64M,huge=always"), errno, 0, "remount");
 	tap_eq(fs_mount_stat(MNT, "size_pages"), 16384, "the size has changed");
-	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT, "uid=0"), errno, EINVAL, "remount: uid");
 	tap_errno(mount("none", MNT, "penumbra", MS_REMOUNT | MS_RDONLY, ""), errno, 0, "remount: ro");
 	tap_errno(open(MNT "/f", O_RDWR | O_CREAT, 0600), errno, EROFS, "creation then");
 	tap_errno(fs_umount(MNT), errno, 0, "umount");

@@ -19,6 +19,7 @@ static const struct {
 	{ "reports", test_reports },
 	{ "limits", test_limits },
 	{ "cgroups", test_cgroups },
+	{ "edges", test_edges },
 };
 
 static bool wanted(int argc, char **argv, const char *name)
