@@ -235,8 +235,13 @@ static struct json_object *to_json(const struct view *v)
 
 static int show(const struct show_options *o, const struct view *v)
 {
+	size_t hidden = 0;
+
+	for (size_t i = 0; i < v->list.nr; i++)
+		hidden += count_hidden(&v->list.mount[i]);
 	if (v->which && !count_wanted(v))
-		return fail("mem", "no VM and no RAM file '%s' ('penumbra mem' lists them)", v->which);
+		return fail("mem", "no VM and no RAM file '%s' (%s)", v->which, hidden ?
+			    "not all names can be read: be root" : "'penumbra mem' lists them");
 	if (o->json)
 		return output_json("mem", to_json(v), false);
 	if (v->which)
