@@ -43,7 +43,7 @@ for what in "$@"; do
 	boot) kernel=6.12-cloud words=page_reporting.page_reporting_order=$order order= ;;
 	zero)
 		words=init_on_free=1
-		scan=/sys/fs/penumbra/$(awk -v at=$ram '$5 == at { print $3 }' /proc/self/mountinfo)/scan
+		scan=/sys/fs/penumbra/$(awk -v at=$ram '$5 == at { dev = $3 } END { print dev }' /proc/self/mountinfo)/scan
 		echo 50000 >"$scan/pages_per_second"
 		echo 1 >"$scan/run"
 		;;
