@@ -2,6 +2,9 @@
 /*
  * /sys/fs/penumbra/<mount>/files/<inode>: the numbers of a regular file. Removing the
  * folder waits for readers, so they may use the file without a reference.
+ *
+ * They are for the file's owner and root: they name files in folders that others may not look into, and
+ * tell what a guest does with its memory.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>
@@ -32,7 +35,7 @@ static const struct sysfs_ops file_sysfs_ops = { .show = file_attr_show };
 
 #define FILE_ATTR(_name)							\
 static struct file_attribute file_##_name##_attr = {				\
-	.attr = { .name = #_name, .mode = 0444 }, .show = _name##_get,		\
+	.attr = { .name = #_name, .mode = 0400 }, .show = _name##_get,		\
 }
 
 #define FILE_NUMBER(_name, _value)						\
@@ -125,8 +128,17 @@ static void file_dir_release(struct kobject *kobj)
 	kfree(container_of(kobj, struct pfs_file_dir, kobj));
 }
 
+static void file_dir_owner(compat_kobject *kobj, kuid_t *uid, kgid_t *gid)
+{
+	const struct inode *inode = &container_of(kobj, struct pfs_file_dir, kobj)->pi->vfs;
+
+	*uid = inode->i_uid;
+	*gid = inode->i_gid;
+}
+
 static const struct kobj_type file_dir_type = {
 	.release = file_dir_release,
+	.get_ownership = file_dir_owner,
 	.sysfs_ops = &file_sysfs_ops,
 	.default_groups = file_groups,
 };
@@ -156,4 +168,14 @@ void pfs_sysfs_file_del(struct pfs_inode *pi)
 	kobject_del(&pi->dir->kobj);
 	kobject_put(&pi->dir->kobj);
 	pi->dir = NULL;
+}
+
+int pfs_sysfs_file_chown(struct pfs_inode *pi, const struct iattr *attr)
+{
+	kuid_t uid = attr->ia_valid & ATTR_UID ? attr->ia_uid : pi->vfs.i_uid;
+	kgid_t gid = attr->ia_valid & ATTR_GID ? attr->ia_gid : pi->vfs.i_gid;
+
+	if (!(attr->ia_valid & (ATTR_UID | ATTR_GID)))
+		return 0;
+	return sysfs_change_owner(&pi->dir->kobj, uid, gid);
 }

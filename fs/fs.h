@@ -197,6 +197,8 @@ struct kobject *pfs_sysfs_files(struct pfs_mount *m);
 /* files_sysfs.c */
 int pfs_sysfs_file_add(struct pfs_inode *pi);	/* 0 or -errno */
 void pfs_sysfs_file_del(struct pfs_inode *pi);	/* waits for readers */
+/* The file is about to have other owners, if @attr says so. 0 or -errno. */
+int pfs_sysfs_file_chown(struct pfs_inode *pi, const struct iattr *attr);
 
 /* xattr.c */
 extern const struct xattr_handler *pfs_xattr_handlers[];

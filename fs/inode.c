@@ -310,6 +310,8 @@ static int file_setattr(compat_idmap *idmap, struct dentry *dentry, struct iattr
 	struct inode *inode = d_inode(dentry);
 	int ret = setattr_prepare(idmap, dentry, attr);
 
+	if (!ret)
+		ret = pfs_sysfs_file_chown(pfs_inode(inode), attr);
 	if (ret)
 		return ret;
 	if ((attr->ia_valid & ATTR_SIZE) && attr->ia_size != i_size_read(inode)) {

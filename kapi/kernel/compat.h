@@ -11,6 +11,7 @@
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kobject.h>
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -167,6 +168,13 @@ static inline void compat_inode_touch(struct inode *inode)
 	inode->i_mtime = inode->i_ctime = current_time(inode);
 #endif
 }
+
+/* What a kobj_type's get_ownership is given, const since 6.2. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+typedef const struct kobject compat_kobject;
+#else
+typedef struct kobject compat_kobject;
+#endif
 
 /* splice_read by way of read_iter, 6.5 and later; before, the generic one did that. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)

@@ -97,6 +97,38 @@ static void names(void)
 	rmdir(DIR_PENUMBRA "/dir");
 }
 
+/* How many of the file's numbers a user can read. */
+static int as_user(void *arg)
+{
+	static const char * const names[] = { "name", "group", "resident_pages", "merged_pages" };
+	unsigned int i, nr = 0;
+	char path[256];
+	struct stat st;
+
+	if (setgid(1000) || setuid(1000) || fstat(*(int *)arg, &st))
+		return 10;
+	for (i = 0; i < 4; i++) {
+		snprintf(path, sizeof(path), "/sys/fs/penumbra/%u:%u/files/%lu/%s", major(st.st_dev),
+			 minor(st.st_dev), (unsigned long)st.st_ino, names[i]);
+		nr += open(path, O_RDONLY) >= 0;
+	}
+	return nr;
+}
+
+static void owners(void)
+{
+	int fd = fs_file("owned", 3 * PAGE);
+
+	tap_eq(fs_child(as_user, &fd), 0, "a file tells nothing to another user");
+	tap_errno(fchown(fd, 1000, 1000), errno, 0, "given to him");
+	tap_eq(fs_child(as_user, &fd), 4, "it tells everything");
+	tap_errno(fchown(fd, 0, -1), errno, 0, "taken back");
+	tap_eq(fs_child(as_user, &fd), 0, "nothing any more");
+	tap_eq(fs_stat(fd, "size_pages"), 3, "but to root");
+	close(fd);
+	fs_remove("owned");
+}
+
 static void counts(void)
 {
 	int a = fs_tmpfile(8 * PAGE), b = fs_tmpfile(0), c = fs_tmpfile(0);
@@ -123,5 +155,6 @@ void test_reports(void)
 {
 	page_maps();
 	names();
+	owners();
 	counts();
 }
