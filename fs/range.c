@@ -64,18 +64,49 @@ static int punch(struct inode *inode, loff_t from, loff_t to)
 	return punch_pages(inode, first >> PAGE_SHIFT, last >> PAGE_SHIFT);
 }
 
+/* What was brought for a range, from @first up to @at, goes back. */
+static void give_back(struct mem_file *file, u64 first, u64 at, const struct mem_pages *holes)
+{
+	while (first < at) {
+		u64 nr = in_chunk(first, at - first);
+
+		mem_file_give_back(file, first, nr, holes++);
+		first += nr;
+		cond_resched();
+	}
+}
+
+/*
+ * All or nothing, as on tmpfs, and what cannot be is refused before anything is taken: else
+ * others would find no memory meanwhile.
+ */
 static int allocate_pages(struct inode *inode, u64 first, u64 end)
 {
+	struct mem_file *file = &pfs_inode(inode)->mem;
+	u64 missing = mem_file_missing(file, first, end - first), at = first;
+	u64 chunk = first / MEM_HUGE_PAGES, chunks = (end - 1) / MEM_HUGE_PAGES - chunk + 1;
+	struct mem_pages *holes;
 	int ret = 0;
 
-	while (first < end && !ret) {
-		u64 nr = in_chunk(first, end - first);
+	if (!missing)
+		return 0;
+	if (missing > totalram_pages() || !mem_pool_has_room(file->pool, missing))
+		return -ENOSPC;
+	holes = kvcalloc(chunks, sizeof(*holes), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!holes)
+		return -ENOMEM;
+	while (at < end && !ret) {
+		u64 nr = in_chunk(at, end - at);
 
-		ret = mem_file_allocate(&pfs_inode(inode)->mem, first, nr);
-		first += nr;
+		mem_file_holes(file, at, &holes[at / MEM_HUGE_PAGES - chunk]);
+		ret = mem_file_allocate(file, at, nr);
+		at += nr;
 		if (!ret)
 			ret = pause_range();
 	}
+	if (ret)
+		give_back(file, first, at, holes);
+	kvfree(holes);
 	return pfs_errno(ret);
 }
 

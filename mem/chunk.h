@@ -100,11 +100,6 @@ static inline void *mem_chunk_data(const struct mem_chunk *chunk, u32 i)
 	return host->data(mem_slot_frame(chunk->slots[i]));
 }
 
-/* A set of pages of a chunk. */
-struct mem_pages {
-	unsigned long bits[BITS_TO_LONGS(MEM_HUGE_PAGES)];
-};
-
 static inline bool mem_pages_has(const struct mem_pages *set, u32 i)
 {
 	return set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG) & 1;

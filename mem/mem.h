@@ -54,6 +54,11 @@ struct mem_frame {
 	atomic_long_t refs;		/* shared: slots that name it; a 2 MiB frame: chunks, always */
 } __aligned(64);
 
+/* A set of pages of a chunk. */
+struct mem_pages {
+	unsigned long bits[BITS_TO_LONGS(MEM_HUGE_PAGES)];
+};
+
 enum mem_event {
 	MEM_EVENT_RESERVE_LOW,	/* scanning has stopped */
 	MEM_EVENT_RESERVE_GONE,	/* writers wait */
@@ -213,6 +218,17 @@ int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame 
 
 /* Allocates what [first, first + nr) lacks. As mem_file_fault(); -EINTR is the caller's business: chunk by chunk. */
 int mem_file_allocate(struct mem_file *file, u64 first, u64 nr);
+
+/*
+ * For who wants all of a range or nothing. How many pages mem_file_allocate() would have to bring; is there room for
+ * so many (somebody may be quicker)? Which pages of the chunk with page @index are holes? And in the end, should
+ * the rest not be had: what of [first, first + nr), all in one chunk, was a hole then and holds but zeros now, is a
+ * hole again. (A 2 MiB frame that came for a part of the chunk goes as well.)
+ */
+u64 mem_file_missing(struct mem_file *file, u64 first, u64 nr);
+bool mem_pool_has_room(struct mem_pool *pool, u64 nr);
+void mem_file_holes(struct mem_file *file, u64 index, struct mem_pages *holes);
+void mem_file_give_back(struct mem_file *file, u64 first, u64 nr, const struct mem_pages *holes);
 
 /*
  * Gives [first, first + nr) back: holes afterwards. A part of a 2 MiB frame of this file alone

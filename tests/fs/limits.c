@@ -75,6 +75,9 @@ static void full(void)
 	statfs(MNT, &fs);
 	tap_eq(fs.f_bavail, 24, "statfs: 24 are free");
 	tap_errno(fallocate(fd, 0, 1000 * PAGE, 100 * PAGE), errno, ENOSPC, "100 more");
+	tap_errno(fallocate(fd, 0, 0, 1L << 40), errno, ENOSPC, "1 TiB");
+	statfs(MNT, &fs);
+	tap_eq(fs.f_bavail, 24, "nothing is taken for what cannot be");
 	memset(map, 1, 1024 * PAGE);
 	tap_eq(fs_touch(map + 1030 * PAGE, true), 1, "a fault then: SIGBUS");
 	tap_eq(fs_touch(map + 1030 * PAGE, false), 0, "reading a hole is possible");
@@ -92,6 +95,26 @@ static void full(void)
 	close(fd);
 	tap_errno(fs_umount(MNT), errno, EBUSY, "umount while it is mapped");
 	munmap(map, 16 << 20);
+	tap_errno(fs_umount(MNT), errno, 0, "umount");
+}
+
+/* A 2 MiB frame for the first page makes the end of the range fail. */
+static void ahead(void)
+{
+	struct statfs fs;
+	int fd;
+
+	must_mount("size=8M,reserve=0");
+	fd = file_at(MNT "/f");
+	ftruncate(fd, 6 * HUGE);
+	fs_fill(fd, 2000, 1, 1);
+	tap_errno(fallocate(fd, 0, HUGE - PAGE, 3 * HUGE + 100 * PAGE), errno, ENOSPC,
+		  "a range without room for its end");
+	statfs(MNT, &fs);
+	tap_eq(fs.f_bfree, 4 * 512 - 512, "all is given back but what was there");
+	tap_ok(fs_reads(fd, 2000, 1), "which is what it was");
+	tap_errno(fallocate(fd, 0, 0, 3 * HUGE), errno, 0, "one with room for all");
+	close(fd);
 	tap_errno(fs_umount(MNT), errno, 0, "umount");
 }
 
@@ -257,6 +280,7 @@ void test_limits(void)
 {
 	options();
 	full();
+	ahead();
 	reserve();
 	small_reserve();
 	failed_clone();

@@ -819,6 +819,50 @@ static void test_reserve_shares(void **state)
 	end();
 }
 
+/* What was brought for a range goes back, but for what somebody used or uses. */
+static void test_allocate_ahead(void **state)
+{
+	struct mem_pages first, second;
+	struct mem_frame *frame;
+
+	begin(false, 1000, 10);
+	put(&a, 5, 5);
+	assert_int_equal(mem_file_missing(&a, 0, 520), 519);
+	assert_int_equal(mem_file_missing(&a, 5, 1), 0);
+	assert_int_equal(mem_file_missing(&a, 6, U64_MAX - 6), U64_MAX - 6);
+	assert_true(mem_pool_has_room(&pool, 989));
+	assert_false(mem_pool_has_room(&pool, 990));
+	mem_file_holes(&a, 0, &first);
+	mem_file_holes(&a, 512, &second);
+	assert_int_equal(mem_pages_count(&first), 511);
+	assert_int_equal(mem_pages_count(&second), 512);
+	assert_int_equal(mem_file_allocate(&a, 0, 520), 0);
+	assert_int_equal(pages(), 520);
+	put(&a, 7, 7);					/* written */
+	assert_int_equal(mem_file_pin(&a, 8, true, &frame), 0);	/* about to be */
+	assert_int_equal(get(&a, 513), 0);		/* read */
+	mem_file_give_back(&a, 2, 510, &first);
+	mem_file_give_back(&a, 512, 8, &second);
+	assert_int_equal(pages(), 2 + 3);		/* 0 and 1; 5, 7 and 8 */
+	host_put(frame);
+	assert_int_equal(get(&a, 5), 5);
+	assert_int_equal(get(&a, 7), 7);
+	end();
+
+	begin(true, 0, 0);
+	mem_file_holes(&a, 0, &first);
+	mem_file_holes(&a, 512, &second);
+	assert_int_equal(mem_file_allocate(&a, 0, 520), 0);
+	assert_int_equal(pages(), 1024);
+	assert_int_equal(mem_file_missing(&a, 0, 520), 0);
+	put(&a, 700, 1);				/* beside the range, in its 2 MiB frame */
+	mem_file_give_back(&a, 0, 512, &first);
+	mem_file_give_back(&a, 512, 8, &second);
+	assert_int_equal(pages(), 512);
+	assert_int_equal(get(&a, 700), 1);
+	end();
+}
+
 /* That the audit sees what it is for. */
 static void test_audit(void **state)
 {
@@ -943,6 +987,7 @@ int main(void)
 		cmocka_unit_test(test_small_reserve),
 		cmocka_unit_test(test_caller_broke),
 		cmocka_unit_test(test_reserve_shares),
+		cmocka_unit_test(test_allocate_ahead),
 		cmocka_unit_test(test_audit),
 		cmocka_unit_test(test_scanner_parts),
 		cmocka_unit_test(test_groups),
