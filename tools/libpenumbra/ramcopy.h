@@ -12,9 +12,10 @@
  * -errno. Its file stays if @ram->path names it; else it has no name and goes with its
  * last user. While the descriptor is open in some process a file with a name is locked.
  *
- * A file there was with the name is removed first, but -EDEADLK: it is the file open at @source (-1: none),
- * from which the new one is to be filled; -EBUSY: a VM uses it; -EEXIST: it has contents, and not @replace.
- * *@step: what went wrong, in words for the user ("create", "set the group of", ...).
+ * A file there was with the name is removed first, but -EDEADLK: it is the file open at @source
+ * (-1: none), from which the new one is to be filled; -EBUSY: a VM uses it; -EEXIST: it has
+ * contents, and not @replace. *@step: what went wrong, in words for the user ("create", "set the
+ * group of", ...).
  */
 int ram_create(const struct vm_ram *ram, const char *vm_name, int source, bool replace,
 	       const char **step);
@@ -30,7 +31,7 @@ char *ram_fd_path(char *buf, int fd);
  */
 int ram_copy(int to, int from, bool *cloned);
 
-/* By reference, the whole file: -EOPNOTSUPP and the like; -ENOSPC, and @to may have a part of it. */
+/* By reference, the whole file: -EOPNOTSUPP and so on; -ENOSPC, and @to may have a part of it. */
 int ram_clone(int to, int from);
 /* Would that succeed? @to, an empty file, is empty afterwards. */
 int ram_can_clone(int to, int from);

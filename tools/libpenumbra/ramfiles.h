@@ -93,8 +93,8 @@ int ram_mount_at(const struct hostfs *fs, const char *path, dev_t *dev);
 int ram_mount_of(const struct hostfs *fs, const char *path, char *id, size_t size);
 
 /*
- * Its name for people: without the first "/"; "(no name)" if it has none, or none any more, "(long name)" for
- * one of more characters than the kernel tells, "-" if it is not for this user to read.
+ * Its name for people: without the first "/"; "(no name)" if it has none, or none any more, "(long
+ * name)" for one of more characters than the kernel tells, "-" if it is not for this user to read.
  */
 const char *ram_file_label(const struct ram_file *file);
 
@@ -123,9 +123,9 @@ const struct ram_user *ram_user_of(const struct ram_users *users, dev_t dev, uin
 
 /*
  * Calls @each, in no order, once for every file of @mount that this user can read: its number
- * in the mount's list, and a descriptor that is closed afterwards. Files are reached through those who
- * have them open, and all others by one walk over the names there are. Ends early, and returns what @each
- * returned, if that is not 0. -ENOMEM, or 0.
+ * in the mount's list, and a descriptor that is closed afterwards. Files are reached through those
+ * who have them open, and all others by one walk over the names there are. Ends early, and
+ * returns what @each returned, if that is not 0. -ENOMEM, or 0.
  */
 int ram_files_each(const struct hostfs *fs, const struct ram_mount *mount,
 		   const struct ram_users *users, int (*each)(size_t file, int fd, void *arg),

@@ -62,7 +62,7 @@ void sharing_free(struct sharing *s);
 /* The next @nr entries of file @file's page map: 0 or -ENOMEM. */
 int sharing_add(struct sharing *s, uint32_t file, const uint64_t *entry, size_t nr);
 
-/* The whole page map of @file, open at @fd: 0; or -errno, and none of it; -ENOTTY: not a RAM file. */
+/* The whole page map of @file, open at @fd: 0; or -errno and none of it; -ENOTTY: no RAM file. */
 int sharing_add_fd(struct sharing *s, uint32_t file, int fd);
 
 /* After all files: works out the total and what is left of each file. */

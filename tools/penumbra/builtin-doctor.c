@@ -421,12 +421,13 @@ static void print_finding(const struct check *check, const struct finding *f, bo
 	putchar('\n');
 }
 
-static void print_text(const struct finding *findings, const struct machine *m, enum verdict verdict)
+static void print_text(const struct finding *findings, const struct machine *m,
+		       enum verdict verdict)
 {
 	static const char *const words[] = {
 		"This machine can run Penumbra.",
-		"RAM files work here under the stock kvm module: penumbra run --stock, mem, share, clone, save and "
-		"restore.\nFor penumbra_kvm see the lines with \"fail\".",
+		"RAM files work here under the stock kvm module: penumbra run --stock, mem, share, clone, "
+		"save and restore.\nFor penumbra_kvm see the lines with \"fail\".",
 		"This machine cannot run Penumbra as it is: see the lines with \"fail\".",
 	};
 	bool colours = isatty(STDOUT_FILENO);

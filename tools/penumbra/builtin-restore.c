@@ -124,7 +124,8 @@ static int open_ram(const struct options *o, const struct vm_conf *c)
 	return -1;
 }
 
-static int start_vm(const struct options *o, struct vm_conf *c, int from, int state_fd, bool *shared)
+static int start_vm(const struct options *o, struct vm_conf *c, int from, int state_fd,
+		    bool *shared)
 {
 	int ram_fd, ret = launch_make_ram("restore", c, from, o->vm.replace, &ram_fd);
 

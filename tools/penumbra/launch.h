@@ -31,10 +31,11 @@ int launch_place_ram(const struct hostfs *fs, const char *verb, const char *aske
 		     struct vm_conf *conf);
 
 /*
- * The file itself, a descriptor in *@fd; -1 when the VM has anonymous memory. @source: open at the file
- * it is to be filled from, or -1; @replace: a file with contents may make place (ramcopy.h).
+ * The file itself, a descriptor in *@fd; -1 when the VM has anonymous memory. @source: open at the
+ * file it is to be filled from, or -1; @replace: a file with contents may make place (ramcopy.h).
  */
-int launch_make_ram(const char *verb, const struct vm_conf *conf, int source, bool replace, int *fd);
+int launch_make_ram(const char *verb, const struct vm_conf *conf, int source, bool replace,
+		    int *fd);
 /* Closes @fd; if the VM does not stand its file goes as well. */
 void launch_close_ram(const struct vm_conf *conf, int fd, bool stands);
 

@@ -26,7 +26,7 @@ enum { KEY_RAM_FILE = 0x400, KEY_REPLACE, KEY_OVERLAY };
 /* For these keys and those that the verb's own parser does not know. */
 error_t vm_options_parse(int key, char *arg, struct argp_state *state, struct vm_options *o);
 
-/* Where overlays go. 0, or an exit status after one line; vm_options_free() afterwards either way. */
+/* Where overlays go. 0, or an exit status after one line; vm_options_free() either way. */
 int vm_options_resolve(const char *verb, struct vm_options *o);
 void vm_options_free(struct vm_options *o);
 
