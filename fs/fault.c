@@ -21,11 +21,12 @@
  * that the kernel allows long-term pins. They then are writable by mprotect(), without a fault, as
  * soon as they are mapped: every page is fetched for writing from the start.
  *
- * No frame, since memory or the reserve is gone: the fault waits and tries again whenever some came,
- * until wait_ms are over, whoever else was quicker meanwhile. Then the process gets SIGBUS. Where the
- * caller allows it mmap_lock is dropped: that can be done once, and nobody tells the fault that comes next how
- * long this one has waited, so three quarters of the time are spent there, the fourth is left to that one. It seldom
- * needs it: the page is made ready before. In page_mkwrite the lock stays.
+ * No frame, since memory or the reserve is gone: the fault waits and tries again whenever
+ * some came, until wait_ms are over, whoever else was quicker meanwhile. Then the process gets
+ * SIGBUS. Where the caller allows it mmap_lock is dropped: that can be done once, and nobody
+ * tells the fault that comes next how long this one has waited, so three quarters of the time
+ * are spent there, the fourth is left to that one. It seldom needs it: the page is made ready
+ * before. In page_mkwrite the lock stays.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -71,8 +72,8 @@ static bool may_come(int err)
 }
 
 /*
- * With mmap_lock dropped: the area may go, and the mount with it. @write: the page is made ready, so that
- * who has waited is not too late again.
+ * With mmap_lock dropped: the area may go, and the mount with it. @write: the page is made
+ * ready, so that who has waited is not too late again.
  */
 static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct pfs_mount *m, int seq,
 				unsigned long give_up, bool write)

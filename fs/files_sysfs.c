@@ -3,8 +3,8 @@
  * /sys/fs/penumbra/<mount>/files/<inode>: the numbers of a regular file. Removing the
  * folder waits for readers, so they may use the file without a reference.
  *
- * They are for the file's owner and root: they name files in folders that others may not look into, and
- * tell what a guest does with its memory.
+ * They are for the file's owner and root: they name files in folders that others may not look
+ * into, and tell what a guest does with its memory.
  */
 #include <linux/dcache.h>
 #include <linux/fs.h>

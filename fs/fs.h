@@ -214,8 +214,8 @@ void pfs_group_put(struct pfs_mount *m, struct pfs_group *group);	/* NULL is fin
 int pfs_group_join(struct inode *inode, struct pfs_group *group);
 /*
  * A file that was just made, and is in a group of its own because nobody said otherwise, goes
- * into the group of @source. With both inode locks held. -EXDEV: it is no such file, or the group is
- * not the caller's. When done, pfs_group_followed(): a file that is still empty goes back to
+ * into the group of @source. With both inode locks held. -EXDEV: it is no such file, or the group
+ * is not the caller's. When done, pfs_group_followed(): a file that is still empty goes back to
  * the group that it @left (NULL: none).
  */
 int pfs_group_follow(struct inode *inode, struct inode *source, struct mem_group **left);

@@ -6,8 +6,9 @@
  *   user.penumbra.share   "never": nothing of the file is ever shared. An empty file; cannot be undone
  *
  * What a directory has is inherited by what is created in it. A name belongs to the user who
- * used it first, for as long as anything is in the group; nobody else puts something into it by its name,
- * root neither: whoever took a name first would have root's files in his group, and nobody would notice.
+ * used it first, for as long as anything is in the group; nobody else puts something into it by
+ * its name, root neither: whoever took a name first would have root's files in his group, and
+ * nobody would notice.
  * (Who may create files in a directory may use its group.)
  *
  * Who is in a group can find out what the others have: by timing, and exactly by what is told of

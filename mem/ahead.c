@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Allocating ahead: how much is missing of a range, and how what was brought goes back if the rest could
- * not be had.
+ * Allocating ahead: how much is missing of a range, and how what was brought goes back if the
+ * rest could not be had.
  *
  * What goes back is what was a hole before and holds only zeros that nobody can be writing: so no
  * content changes, whoever used the file meanwhile.

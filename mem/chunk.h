@@ -247,8 +247,8 @@ bool mem_frame_unshare(struct mem_frame *frame);
 
 /*
  * A frame for a slot or a chunk, counted in pool->pages; contents undefined. -ENOMEM, -ENOSPC
- * (with its event, for 4 KiB). _break: a 4 KiB one for the group to copy to, with the reserve's help if need be;
- * -EBUSY: it is gone, or the group has had its share. -ENOMEM: the caller may not have more.
+ * (with its event, for 4 KiB). _break: a 4 KiB one for the group to copy to, with the
+ * reserve's help if need be; -EBUSY: it is gone, or the group has had its share. -ENOMEM: the caller may not have more.
  */
 int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame **frame);
 int mem_frame_alloc_break(struct mem_group *group, struct mem_frame **frame);

@@ -7,12 +7,14 @@
  *                                         ▲
  *                        mem_pool_refill ─┘ from a thread that may wait
  *
- * The reserve is for when the machine has no memory, or the pool no room. A caller who only may not have
- * more (his memory cgroup is full) gets nothing of it: -ENOMEM, as for a hole. So where there is memory but no
- * room the copy is in a frame of the caller's, charged to him, and one of the reserve is given back for it.
+ * The reserve is for when the machine has no memory, or the pool no room. A caller who only may
+ * not have more (his memory cgroup is full) gets nothing of it: -ENOMEM, as for a hole. So where
+ * there is memory but no room the copy is in a frame of the caller's, charged to him, and one of
+ * the reserve is given back for it.
  *
- * A group may take three times what it leaves of the reserve, counted from when that was last full. One with
- * a burst so waits before the others have nothing left. If there are no others it may take all.
+ * A group may take three times what it leaves of the reserve, counted from when that was last
+ * full. One with a burst so waits before the others have nothing left. If there are no others it
+ * may take all.
  */
 #include "mem/group.h"
 
@@ -125,7 +127,8 @@ static struct mem_frame *reserve_take(struct mem_group *group)
 		frame = reserve_pop(reserve);
 	if (frame)
 		group->reserve_taken++;
-	if ((!frame || reserve->nr < DIV_ROUND_UP(READ_ONCE(reserve->target), 4)) && !reserve->low) {
+	if (!reserve->low &&
+	    (!frame || reserve->nr < DIV_ROUND_UP(READ_ONCE(reserve->target), 4))) {
 		WRITE_ONCE(reserve->low, true);
 		pool->host->event(pool, MEM_EVENT_RESERVE_LOW);
 	}
@@ -164,7 +167,8 @@ static void reserve_full(struct mem_pool *pool)
 
 /*
  * One step towards the target. *surplus: a frame that is too many. False: nothing is left to do.
- * While somebody waits that is one frame at least, also where none is wanted: only then has he a reason to try again.
+ * While somebody waits that is one frame at least, also where none is wanted: only then has he a
+ * reason to try again.
  */
 static bool refill_step(struct mem_pool *pool, struct mem_frame **surplus)
 {
@@ -263,7 +267,7 @@ int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame 
 	return err;
 }
 
-/* There is no room: one of the reserve goes for one of the caller's, unless the machine has none. */
+/* No room: one of the reserve goes for one of the caller's, unless the machine has none. */
 static int exchange(struct mem_group *group, struct mem_frame *reserved, struct mem_frame **frame)
 {
 	struct mem_pool *pool = group->pool;
@@ -289,7 +293,7 @@ int mem_frame_alloc_break(struct mem_group *group, struct mem_frame **frame)
 		return 0;
 	if (err == -ENOMEM && !pool->host->starved(pool))
 		return -ENOMEM;
-	/* Counted before it leaves the reserve, which else would be filled up beyond the limit meanwhile. */
+	/* Counted before it leaves the reserve, which else would be filled up beyond the limit. */
 	atomic64_inc(&pool->pages);
 	*frame = reserve_take(group);
 	if (!*frame)

@@ -2,8 +2,8 @@
 /*
  * Memory cgroups: what a limited one may have, and who pays for what.
  *
- * A process that is to meet its limit has all its page tables before, so that only frames are asked for and the
- * kernel need not kill anybody for other memory.
+ * A process that is to meet its limit has all its page tables before, so that only frames are
+ * asked for and the kernel need not kill anybody for other memory.
  */
 #include "fs.h"
 
@@ -56,7 +56,7 @@ struct writer {
 	const char *max;		/* memory.max from the first write on */
 };
 
-/* All of the file is read first; then written until that ends with SIGBUS, and write() with ENOMEM. */
+/* Reads all of the file; then writes until that ends with SIGBUS, and write() with ENOMEM. */
 static int writes_until_sigbus(void *arg)
 {
 	const struct writer *w = arg;
@@ -92,6 +92,7 @@ static void writes_clone(const char *options, const char *max, unsigned long lon
 {
 	struct writer w = { .max = max };
 	unsigned long long copies;
+	long long left;
 	int a;
 
 	tap_ok(fs_mount(MNT, options), "mount -o %s", options);
@@ -101,12 +102,15 @@ static void writes_clone(const char *options, const char *max, unsigned long lon
 	w.fd = file_at(MNT "/b");
 	fs_fill(a, 0, FILE_PAGES, 1);
 	tap_errno(ioctl(w.fd, FICLONE, a), errno, 0, "a clone");
-	tap_eq(fs_child(writes_until_sigbus, &w), 0, "memory.max=%s: a writer of its pages gets SIGBUS", max);
+	tap_eq(fs_child(writes_until_sigbus, &w), 0,
+	       "memory.max=%s: a writer of its pages gets SIGBUS", max);
 	copies = fs_stat(w.fd, "cow_breaks");
-	tap_ok(copies > limit / 8 && copies < limit, "after %llu copies, of %llu at most", copies, limit);
-	tap_ok(used_bytes() > (long long)(copies * PAGE * 9 / 10), "for which it pays (%lld KiB)", used_bytes() / 1024);
-	tap_ok(fs_mount_stat(MNT, "reserve/pages") >= 1024 - (long long)limit, "the reserve is not for that (%lld pages)",
-	       fs_mount_stat(MNT, "reserve/pages"));
+	left = fs_mount_stat(MNT, "reserve/pages");
+	tap_ok(copies > limit / 8 && copies < limit, "after %llu copies, of %llu at most",
+	       copies, limit);
+	tap_ok(used_bytes() > (long long)(copies * PAGE * 9 / 10), "for which it pays (%lld KiB)",
+	       used_bytes() / 1024);
+	tap_ok(left >= 1024 - (long long)limit, "the reserve is not for that (%lld pages)", left);
 	close(a);
 	close(w.fd);
 	tap_errno(fs_umount(MNT), errno, 0, "umount");
@@ -133,7 +137,8 @@ void test_cgroups(void)
 	writes_clone("size=20M,reserve=4M,huge=never", "2M", 512);
 	mkdir(BOX, 0755);
 	tap_eq(fs_child(mounts, NULL), 0, "a mount with a reserve of 16 MiB");
-	tap_ok(used_bytes() < 4 << 20, "whoever mounts does not pay for it (%lld KiB)", used_bytes() / 1024);
+	tap_ok(used_bytes() < 4 << 20, "whoever mounts does not pay for it (%lld KiB)",
+	       used_bytes() / 1024);
 	tap_eq(fs_mount_stat(MNT, "reserve/pages"), 4096, "which is there");
 	tap_errno(fs_umount(MNT), errno, 0, "umount");
 	rmdir(BOX);

@@ -180,7 +180,8 @@ static int as_reader(void *arg)
 		return 16;
 	if (fs_stat(fd, "private_pages") != 4)
 		return 17;
-	if (ioctl(fd, PENUMBRA_MEM_MAP, &map) != 4 || PENUMBRA_PAGE_KIND(entries[0]) != PENUMBRA_PAGE_PRIVATE)
+	if (ioctl(fd, PENUMBRA_MEM_MAP, &map) != 4 ||
+	    PENUMBRA_PAGE_KIND(entries[0]) != PENUMBRA_PAGE_PRIVATE)
 		return 18;
 	if (ioctl(source, PENUMBRA_MEM_MAP, &map) != -1 || errno != EPERM)
 		return 19;
@@ -209,7 +210,8 @@ static void owner_clones(const char *group)
 {
 	int source, clone = fs_tmpfile(0);
 
-	tap_eq(fs_child(as_owner, (void *)group), 0, "a user clones his own (%s)", group ? group : "no name");
+	tap_eq(fs_child(as_owner, (void *)group), 0, "a user clones his own (%s)",
+	       group ? group : "no name");
 	source = open(DIR_PENUMBRA "/user/source", O_RDONLY);
 	tap_errno(ioctl(clone, FICLONE, source), errno, 0, "and root anybody's");
 	tap_eq(fs_stat(source, "shared_pages"), 4, "which is shared");
@@ -228,7 +230,8 @@ static void readers(void)
 	fs_fill(own, 0, 4, 1);
 	mkdir(DIR_PENUMBRA "/user", 0755);
 	chown(DIR_PENUMBRA "/user", 1000, 1000);
-	tap_eq(fs_child(as_reader, &named), 0, "who may read a file copies it, and gets not into its group");
+	tap_eq(fs_child(as_reader, &named), 0,
+	       "who may read a file copies it, and does not get into its group");
 	tap_eq(fs_child(as_reader, &own), 0, "nor where the group has no name");
 	owner_clones("users");
 	owner_clones(NULL);
@@ -250,7 +253,8 @@ static void owners(void)
 	dir = open(DIR_PENUMBRA "/user", O_RDONLY | O_DIRECTORY);
 	tap_eq(fs_child(as_user, &dir), 0, "a user takes a name that is free, and not another's");
 	other = fs_file("other", 0);
-	tap_errno(set_group(other, "users"), errno, EPERM, "root does not get into another's unawares");
+	tap_errno(set_group(other, "users"), errno, EPERM,
+		  "root does not get into another's unawares");
 	close(other);
 	close(mine);
 	close(dir);

@@ -151,7 +151,8 @@ static void ends_after(char *page, double seconds, const char *what)
 		waitpid(pid, NULL, 0);
 	}
 	tap_ok(WIFEXITED(result) && WEXITSTATUS(result) == 1, "%s: SIGBUS", what);
-	tap_ok(start > seconds * 0.9 && start < seconds + 1.6, "%s: after %d ms", what, (int)(start * 1000));
+	tap_ok(start > seconds * 0.9 && start < seconds + 1.6, "%s: after %d ms", what,
+	       (int)(start * 1000));
 }
 
 /* All but the reserve is shared by two files: each write takes one frame of it. */
@@ -201,7 +202,7 @@ static void reserve(void)
 	tap_errno(fs_umount(MNT), errno, 0, "umount");
 }
 
-/* Without a reserve, or a tiny one, a writer waits in the same way, and goes on when there is room. */
+/* Without a reserve, or a tiny one, a writer waits as well, and goes on when there is room. */
 static void small_reserve(void)
 {
 	char options[64], *map;
