@@ -140,6 +140,9 @@ static vm_fault_t give_out(struct vm_fault *vmf, struct page *page)
 		put_page(page);
 		return poisoned ? VM_FAULT_HWPOISON : VM_FAULT_SIGBUS;
 	}
+	/* About to be mapped in one, for all that is known here. */
+	if (PageCompound(page) && pmd_none(READ_ONCE(*vmf->pmd)))
+		pfs_has_poison(compound_head(page));
 	vmf->page = page;
 	return VM_FAULT_LOCKED;
 }
@@ -193,7 +196,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 		if (!ret)
 			return give_out(vmf, (struct page *)frame);
 		if (!may_come(ret))
-			return VM_FAULT_SIGBUS;
+			return ret == -EHWPOISON ? VM_FAULT_HWPOISON : VM_FAULT_SIGBUS;
 		/* Reading, too, it is a copy that was asked for if the reserve was. */
 		wait = wait_for_frames(vmf, m, seq, began, for_writing(vmf) || ret == -EBUSY);
 		if (wait)
@@ -213,6 +216,8 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 	unsigned long began = jiffies;
 	vm_fault_t wait;
 
+	if (unlikely(PageHWPoison(vmf->page)))
+		return VM_FAULT_HWPOISON;
 	file_update_time(vmf->vma->vm_file);
 	do {
 		int seq = atomic_read(&m->frames_seq);
@@ -228,6 +233,8 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 		case -ENOMEM:
 			wait = wait_for_frames(vmf, m, seq, began, true);
 			break;
+		case -EHWPOISON:
+			return VM_FAULT_HWPOISON;
 		default:
 			return VM_FAULT_SIGBUS;
 		}

@@ -53,7 +53,7 @@ FILE_ATTR(_name)
  */
 static ssize_t name_get(struct pfs_inode *pi, char *buf)
 {
-	const size_t room = PAGE_SIZE / 4;	/* escaped it is up to four times as long */
+	const size_t room = PATH_MAX, most = PAGE_SIZE - 16;	/* "//deleted" and a newline */
 	char *page = kmalloc(room, GFP_KERNEL), *path = "//deleted";
 	struct dentry *dentry;
 	bool unlinked;
@@ -70,9 +70,11 @@ static ssize_t name_get(struct pfs_inode *pi, char *buf)
 	if (IS_ERR(path)) {
 		len = PTR_ERR(path);
 	} else {
-		len = string_escape_str(path, buf, PAGE_SIZE - 16, ESCAPE_OCTAL,
-					"\t\n\v\f\r\\");
-		len += sysfs_emit_at(buf, len, "%s\n", unlinked ? "//deleted" : "");
+		len = string_escape_str(path, buf, most, ESCAPE_OCTAL, "\t\n\v\f\r\\");
+		if (len > (ssize_t)most)
+			len = -ENAMETOOLONG;
+		else
+			len += sysfs_emit_at(buf, len, "%s\n", unlinked ? "//deleted" : "");
 	}
 	kfree(page);
 	return len;

@@ -85,10 +85,74 @@ static bool starved(struct mem_pool *pool)
 	return !page;
 }
 
+/* A page that was a tail: as it comes from the allocator, but with content. */
+static void make_page_of_tail(struct page *tail)
+{
+	tail->flags &= ~PAGE_FLAGS_CHECK_AT_PREP;
+	tail->mapping = NULL;
+	tail->index = 0;
+	set_page_private(tail, 0);
+	tail->lru.prev = NULL;
+	atomic_set(&tail->_mapcount, -1);
+	__SetPageUptodate(tail);
+	smp_wmb();		/* whoever finds it no tail any more, finds a page */
+	clear_compound_head(tail);
+}
+
+/*
+ * Takes a compound page apart where it is. With its count frozen at 0 nobody can take a reference,
+ * neither get_user_pages() nor a walk over all pages. The kernel's split_page() is for pages that
+ * were never compound; it does the rest: reference counts, and the memory cgroup's charge.
+ */
+static bool dissolve(struct mem_pool *pool, struct mem_frame *huge)
+{
+	struct page *head = page_of(huge);
+	int i;
+
+	/* A mark of mlock() that is left behind would be counted for one page instead of 512. */
+	if (folio_test_mlocked(page_folio(head)) || !page_ref_freeze(head, 1))
+		return false;
+	for (i = 1; i < MEM_HUGE_PAGES; i++)
+		make_page_of_tail(head + i);
+	ClearPageHead(head);
+	page_ref_unfreeze(head, 1);
+	split_page(head, MEM_HUGE_ORDER);
+	return true;
+}
+
+bool pfs_has_poison(struct page *head)
+{
+	u32 i;
+
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
+		if (unlikely(PageHWPoison(head + i))) {
+			SetPageHasHWPoisoned(head);
+			return true;
+		}
+	return false;
+}
+
+/*
+ * The kernel keeps a bad page from being used again, but not the bad part of a compound one. If
+ * somebody still holds it as a whole, all of it is kept.
+ */
+static void free_poisoned(struct mem_pool *pool, struct mem_frame *huge)
+{
+	u32 i;
+
+	if (!dissolve(pool, huge))
+		return;
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
+		put_page(page_of(huge + i));
+}
+
 static void frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order)
 {
 	percpu_counter_sub(&pfs_frame_pages, 1 << order);
-	put_page(page_of(frame));
+	if (order && pfs_has_poison(page_of(frame)))
+		free_poisoned(pool, frame);
+	else
+		put_page(page_of(frame));
 	/* Missing the moment costs a waiter a second at most. */
 	if (waitqueue_active(&pfs_mount_of_pool(pool)->frames_wait))
 		pfs_frames_arrived(pfs_mount_of_pool(pool));
@@ -97,6 +161,30 @@ static void frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned 
 static void *frame_data(struct mem_frame *frame)
 {
 	return page_address(page_of(frame));
+}
+
+/*
+ * memory_failure() tells only the page itself, as it does not know of memory like ours; the head is told
+ * here, and the kernel no more maps the whole in one.
+ */
+static bool frame_poisoned(struct mem_frame *frame)
+{
+	struct page *page = page_of(frame);
+
+	if (likely(!PageHWPoison(page)))
+		return false;
+	if (PageCompound(page))
+		SetPageHasHWPoisoned(compound_head(page));
+	return true;
+}
+
+/* A machine check that the copy meets is the end of the copy, where the processor can tell. */
+static bool frame_copy(void *to, const void *from)
+{
+	if (likely(!copy_mc_to_kernel(to, from, PAGE_SIZE)))
+		return true;
+	memory_failure_queue(page_to_pfn(virt_to_page(from)), 0);
+	return false;
 }
 
 static void frame_get(struct mem_frame *frame)
@@ -150,9 +238,13 @@ static void unmap(struct mem_file *file, u64 first, u64 nr)
 		unmap_mapping_pages(mapping, first, nr, false);
 }
 
+/* memory_failure() keeps a reference of a bad page. What others do there concerns nobody any more. */
 static bool frame_pinned(struct mem_frame *frame)
 {
-	return page_count(compound_head(page_of(frame))) > 1;
+	struct page *page = page_of(frame);
+
+	return page_count(compound_head(page)) > 1 &&
+	       likely(PageCompound(page) || !PageHWPoison(page));
 }
 
 /*
@@ -181,45 +273,10 @@ static u64 pinned_among(const u64 *words, u32 nr)
 	for (i = 0; i < nr; i++) {
 		struct page *page = page_in(words[i]);
 
-		if (page && unlikely(small_pinned(page)))
+		if (page && unlikely(small_pinned(page)) && !PageHWPoison(page))
 			pinned |= BIT_ULL(i);
 	}
 	return pinned;
-}
-
-/* A page that was a tail: as it comes from the allocator, but with content. */
-static void make_page_of_tail(struct page *tail)
-{
-	tail->flags &= ~PAGE_FLAGS_CHECK_AT_PREP;
-	tail->mapping = NULL;
-	tail->index = 0;
-	set_page_private(tail, 0);
-	tail->lru.prev = NULL;
-	atomic_set(&tail->_mapcount, -1);
-	__SetPageUptodate(tail);
-	smp_wmb();		/* whoever finds it no tail any more, finds a page */
-	clear_compound_head(tail);
-}
-
-/*
- * Takes a compound page apart where it is. With its count frozen at 0 nobody can take a reference,
- * neither get_user_pages() nor a walk over all pages. The kernel's split_page() is for pages that
- * were never compound; it does the rest: reference counts, and the memory cgroup's charge.
- */
-static bool dissolve(struct mem_pool *pool, struct mem_frame *huge)
-{
-	struct page *head = page_of(huge);
-	int i;
-
-	/* A mark of mlock() that is left behind would be counted for one page instead of 512. */
-	if (PageHasHWPoisoned(head) || folio_test_mlocked(page_folio(head)) || !page_ref_freeze(head, 1))
-		return false;
-	for (i = 1; i < MEM_HUGE_PAGES; i++)
-		make_page_of_tail(head + i);
-	ClearPageHead(head);
-	page_ref_unfreeze(head, 1);
-	split_page(head, MEM_HUGE_ORDER);
-	return true;
 }
 
 /* A reference to the inode: as long as there is one, it is not evicted. */
@@ -266,6 +323,8 @@ const struct mem_host_ops pfs_host_ops = {
 	.starved = starved,
 	.free = frame_free,
 	.data = frame_data,
+	.poisoned = frame_poisoned,
+	.copy = frame_copy,
 	.get = frame_get,
 	.put = frame_put,
 	.lock = frame_lock,

@@ -118,7 +118,7 @@ static inline u64 pfs_pages(loff_t bytes)
 /* An error of mem/ as system calls show it: nothing of it can be waited for there. */
 static inline int pfs_errno(int err)
 {
-	return err == -EBUSY ? -ENOMEM : err == -ERANGE ? -EINVAL : err;
+	return err == -EBUSY ? -ENOMEM : err == -ERANGE ? -EINVAL : err == -EHWPOISON ? -EIO : err;
 }
 
 /* main.c: all mounts, and what is left of those that are gone */
@@ -174,6 +174,8 @@ loff_t pfs_remap_file_range(struct file *in, loff_t pos_in, struct file *out, lo
 
 /* frames.c */
 extern const struct mem_host_ops pfs_host_ops;
+/* Is any part of this 2 MiB page bad? Then the kernel is told as well, and maps none of it by a PMD. */
+bool pfs_has_poison(struct page *head);
 extern struct percpu_counter pfs_frame_pages;	/* of all mounts, reserves included */
 
 /* protect.c */

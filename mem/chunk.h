@@ -100,6 +100,29 @@ static inline void *mem_chunk_data(const struct mem_chunk *chunk, u32 i)
 	return host->data(mem_slot_frame(chunk->slots[i]));
 }
 
+/* The frame of page @i, or the part of the 2 MiB frame; NULL: none. */
+static inline struct mem_frame *mem_chunk_frame(const struct mem_chunk *chunk, u32 i)
+{
+	if (chunk->huge)
+		return chunk->huge + i;
+	return chunk->slots ? mem_slot_frame(chunk->slots[i]) : NULL;
+}
+
+/* Page @i, which has a frame, must not be read. */
+static inline bool mem_chunk_poisoned(const struct mem_chunk *chunk, u32 i)
+{
+	return unlikely(chunk->file->pool->host->poisoned(mem_chunk_frame(chunk, i)));
+}
+
+/* Copies page @i, which has a frame. 0 or -EHWPOISON. */
+static inline int mem_chunk_copy(const struct mem_chunk *chunk, u32 i, void *to)
+{
+	if (mem_chunk_poisoned(chunk, i) ||
+	    unlikely(!chunk->file->pool->host->copy(to, mem_chunk_data(chunk, i))))
+		return -EHWPOISON;
+	return 0;
+}
+
 static inline bool mem_pages_has(const struct mem_pages *set, u32 i)
 {
 	return set->bits[i / BITS_PER_LONG] >> (i % BITS_PER_LONG) & 1;
@@ -254,7 +277,6 @@ int mem_frame_alloc(struct mem_pool *pool, unsigned int order, struct mem_frame 
 int mem_frame_alloc_break(struct mem_group *group, struct mem_frame **frame);
 void mem_frame_free(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
 void mem_frame_clear(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
-void mem_frame_copy(struct mem_pool *pool, struct mem_frame *frame, const void *from);
 
 /* What a slot named that names it no more: reference dropped, or frame freed. Page unmapped. */
 void mem_slot_give_up(struct mem_pool *pool, u64 slot);
@@ -292,6 +314,16 @@ bool mem_chunk_take_back(struct mem_chunk *chunk, u32 i, bool mine);
 bool mem_ring_lock(struct mem_chunk *chunk);
 void mem_ring_unlock(struct mem_chunk *chunk, bool locked);
 
+/*
+ * Who writes to a ring takes every member's lock and gives each its slots, while all who need the pair
+ * lock wait: so there are never more than this. A ring that is full is dissolved by the next clone.
+ */
+#define MEM_RING_MAX	128
+static inline bool mem_ring_is_full(const struct mem_chunk *chunk)
+{
+	return chunk->huge && atomic_long_read(&chunk->huge->refs) >= MEM_RING_MAX;
+}
+
 /* An empty chunk, unmapped, gets a 2 MiB frame of zeros; false: it cannot have one. */
 bool mem_huge_take(struct mem_chunk *chunk);
 /* As mem_chunk_dissolve(), which see. */
@@ -307,7 +339,8 @@ int mem_huge_unshare(struct mem_chunk *chunk);
 void mem_huge_drop(struct mem_chunk *chunk);
 /* The empty chunk dst becomes huge: with a frame that is counted, or with src's, protected. */
 void mem_huge_set(struct mem_chunk *dst, struct mem_frame *huge);
-void mem_huge_copy_page(struct mem_pool *pool, struct mem_frame *huge, u32 i, const void *from);
+/* All pages of the chunk, into a 2 MiB frame. 0 or -EHWPOISON. */
+int mem_huge_copy(struct mem_chunk *chunk, struct mem_frame *huge);
 void mem_huge_join(struct mem_chunk *dst, struct mem_chunk *src);
 
 /* ---------------------------------------------- giving up (mem/punch.c) -- */

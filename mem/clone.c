@@ -29,12 +29,13 @@ static bool copy_whole(struct piece *p)
 {
 	struct mem_pool *pool = p->src->file->pool;
 	struct mem_frame *huge;
-	u32 i;
 
 	if (!READ_ONCE(pool->huge_pages) || mem_frame_alloc(pool, MEM_HUGE_ORDER, &huge))
 		return false;
-	for (i = 0; i < MEM_HUGE_PAGES; i++)
-		mem_huge_copy_page(pool, huge, i, mem_chunk_data(p->src, i));
+	if (mem_huge_copy(p->src, huge)) {
+		mem_frame_free(pool, huge, MEM_HUGE_ORDER);
+		return false;
+	}
 	mem_chunk_give_up(p->dst, NULL, 0, MEM_HUGE_PAGES);
 	mem_chunk_unmap_empty(p->dst);
 	mem_huge_set(p->dst, huge);
@@ -105,8 +106,11 @@ static int copy_frame(struct mem_chunk *src, u32 i, struct mem_frame **frame)
 	struct mem_pool *pool = src->file->pool;
 	int err = mem_frame_alloc(pool, 0, frame);
 
-	if (!err)
-		mem_frame_copy(pool, *frame, mem_chunk_data(src, i));
+	if (err)
+		return err;
+	err = mem_chunk_copy(src, i, pool->host->data(*frame));
+	if (err)
+		mem_frame_free(pool, *frame, 0);
 	return err;
 }
 
@@ -184,24 +188,27 @@ static u32 clone_slots(struct piece *p, int *err)
 }
 
 /* dst is a 2 MiB frame that others use by reference: they are to see the new contents. */
-static void copy_in_place(struct piece *p)
+static u32 copy_in_place(struct piece *p, int *err)
 {
 	u32 i;
 
+	p->dst->huge_writable = true;
 	for (i = 0; i < p->nr; i++) {
 		void *to = mem_chunk_data(p->dst, p->to + i);
 
-		if (p->src->huge || (p->src->slots && mem_slot_frame(p->src->slots[p->from + i])))
-			copy_page(to, mem_chunk_data(p->src, p->from + i));
+		if (mem_chunk_frame(p->src, p->from + i))
+			*err = mem_chunk_copy(p->src, p->from + i, to);
 		else
 			clear_page(to);
+		if (*err)
+			break;
 	}
-	p->dst->huge_writable = true;
+	return i;
 }
 
 static u32 clone_pages(struct piece *p, int *err)
 {
-	u32 done = p->nr;
+	u32 done;
 
 	*err = prepare_dst(p);
 	if (*err)
@@ -210,7 +217,7 @@ static u32 clone_pages(struct piece *p, int *err)
 	if (p->src->slots)
 		protect_source(p);
 	if (p->dst->huge)
-		copy_in_place(p);
+		done = copy_in_place(p, err);
 	else
 		done = clone_slots(p, err);
 	mem_chunk_tidy(p->src);
@@ -235,7 +242,7 @@ static u32 clone_locked(struct piece *p, int *err)
 		*err = min(gone, 0);
 		return *err ? 0 : p->nr;
 	}
-	if (p->src->huge && p->nr == MEM_HUGE_PAGES && clone_whole(p))
+	if (p->src->huge && p->nr == MEM_HUGE_PAGES && !mem_ring_is_full(p->src) && clone_whole(p))
 		return p->nr;
 	return clone_pages(p, err);
 }
@@ -249,7 +256,7 @@ static u32 clone_piece(struct piece *p, int *err)
 	if (p->src) {
 		mutex_lock_nest_lock(&p->src->lock, &pool->pair_lock);
 		/* If it cannot be, pages are copied. */
-		if (p->nr < MEM_HUGE_PAGES)
+		if (p->nr < MEM_HUGE_PAGES || mem_ring_is_full(p->src))
 			mem_huge_dissolve(p->src, NULL);
 	}
 	if (p->dst != p->src)

@@ -15,9 +15,12 @@ struct pair {
 
 static struct mem_frame *frame_at(const struct mem_chunk *chunk, u32 i)
 {
-	if (chunk && chunk->huge)
-		return chunk->huge + i;
-	return chunk && chunk->slots ? mem_slot_frame(chunk->slots[i]) : NULL;
+	return chunk ? mem_chunk_frame(chunk, i) : NULL;
+}
+
+static bool poisoned_at(const struct mem_chunk *chunk, u32 i)
+{
+	return frame_at(chunk, i) && mem_chunk_poisoned(chunk, i);
 }
 
 static const void *bytes_at(const struct pair *p, const struct mem_chunk *chunk, u32 i)
@@ -32,8 +35,11 @@ static bool one_frame(const struct pair *p, u32 k)
 
 static bool equal(const struct pair *p, u32 k)
 {
-	return one_frame(p, k) || mem_pages_equal(bytes_at(p, p->src, p->from + k),
-						  bytes_at(p, p->dst, p->to + k));
+	if (one_frame(p, k))
+		return true;
+	if (poisoned_at(p->src, p->from + k) || poisoned_at(p->dst, p->to + k))
+		return false;
+	return mem_pages_equal(bytes_at(p, p->src, p->from + k), bytes_at(p, p->dst, p->to + k));
 }
 
 static u32 equal_pages(const struct pair *p)
@@ -136,7 +142,7 @@ static int dedupe_locked(struct pair *p)
 		err = 0;	/* they share already what they can */
 	else if (p->src && p->src->file->group != p->dst->file->group)
 		err = -EXDEV;
-	else if (p->src && p->src->huge && nr == MEM_HUGE_PAGES &&
+	else if (p->src && p->src->huge && nr == MEM_HUGE_PAGES && !mem_ring_is_full(p->src) &&
 		 p->dst->first + MEM_HUGE_PAGES <= READ_ONCE(p->dst->file->pages))
 		err = merge_whole(p);
 	else

@@ -71,7 +71,11 @@ static int break_sharing(struct mem_chunk *chunk, u32 i, struct mem_frame *mine)
 	err = mem_frame_alloc_break(chunk->file->group, &frame);
 	if (unlikely(err))
 		return err;
-	mem_frame_copy(pool, frame, pool->host->data(mem_slot_frame(old)));
+	err = mem_chunk_copy(chunk, i, pool->host->data(frame));
+	if (unlikely(err)) {
+		mem_frame_free(pool, frame, 0);
+		return err;
+	}
 	chunk->slots[i] = (unsigned long)frame | MEM_SLOT_WRITABLE;
 	mem_chunk_count(chunk, 0, -1, 0);
 	atomic64_inc(&chunk->file->stat.cow_breaks);
@@ -250,6 +254,8 @@ int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame 
 		*frame = chunk->huge + i;
 	else if (chunk->slots)
 		*frame = mem_slot_frame(chunk->slots[i]);
+	if (!err && *frame && unlikely(file->pool->host->poisoned(*frame)))
+		err = -EHWPOISON;
 	if (!err && *frame)
 		file->pool->host->get(*frame);
 	mutex_unlock(&chunk->lock);

@@ -86,9 +86,15 @@ void mem_huge_set(struct mem_chunk *dst, struct mem_frame *huge)
 	become_huge(dst, huge);
 }
 
-void mem_huge_copy_page(struct mem_pool *pool, struct mem_frame *huge, u32 i, const void *from)
+int mem_huge_copy(struct mem_chunk *chunk, struct mem_frame *huge)
 {
-	copy_page((char *)pool->host->data(huge) + i * PAGE_SIZE, (void *)from);
+	char *to = chunk->file->pool->host->data(huge);
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < MEM_HUGE_PAGES && !err; i++)
+		err = mem_chunk_copy(chunk, i, to + i * PAGE_SIZE);
+	return err;
 }
 
 bool mem_huge_take(struct mem_chunk *chunk)
@@ -224,25 +230,30 @@ int mem_chunk_dissolve(struct mem_chunk *chunk)
 
 /* ------------------------------------------------------------------ copying -- */
 
+static int copy_slot(struct mem_chunk *chunk, u32 i)
+{
+	struct mem_pool *pool = chunk->file->pool;
+	struct mem_frame *frame;
+	int err = mem_frame_alloc_break(chunk->file->group, &frame);
+
+	if (err)
+		return err;
+	chunk->slots[i] = (unsigned long)frame | MEM_SLOT_WRITABLE;
+	return mem_chunk_copy(chunk, i, pool->host->data(frame));
+}
+
 /* Slots with copies of the 2 MiB frame's pages, without [skip, skip + nr). All or none. */
 static int copy_slots(struct mem_chunk *chunk, u32 skip, u32 nr)
 {
 	struct mem_pool *pool = chunk->file->pool;
-	struct mem_frame *frame;
 	u32 i;
 	int err = mem_chunk_slots_new(chunk);
 
 	if (err)
 		return err;
-	for (i = 0; i < MEM_HUGE_PAGES; i++) {
-		if (i - skip < nr)
-			continue;
-		err = mem_frame_alloc_break(chunk->file->group, &frame);
-		if (err)
-			break;
-		mem_frame_copy(pool, frame, mem_chunk_data(chunk, i));
-		chunk->slots[i] = (unsigned long)frame | MEM_SLOT_WRITABLE;
-	}
+	for (i = 0; i < MEM_HUGE_PAGES && !err; i++)
+		if (i - skip >= nr)
+			err = copy_slot(chunk, i);
 	while (err && i-- > 0)
 		mem_slot_give_up(pool, chunk->slots[i]);
 	if (err)
@@ -255,13 +266,15 @@ static int copy_out(struct mem_chunk *chunk, u32 skip, u32 nr, bool small)
 {
 	struct mem_pool *pool = chunk->file->pool;
 	struct mem_frame *copy;
-	u32 i;
 	int err;
 
 	if (!small && READ_ONCE(pool->huge_pages) &&
 	    !mem_frame_alloc(pool, MEM_HUGE_ORDER, &copy)) {
-		for (i = 0; i < MEM_HUGE_PAGES; i++)
-			mem_huge_copy_page(pool, copy, i, mem_chunk_data(chunk, i));
+		err = mem_huge_copy(chunk, copy);
+		if (err) {
+			mem_frame_free(pool, copy, MEM_HUGE_ORDER);
+			return err;
+		}
 		mem_huge_drop(chunk);
 		mem_huge_set(chunk, copy);
 		chunk->huge_writable = true;
@@ -352,6 +365,7 @@ int mem_chunk_gather(struct mem_chunk *chunk)
 	struct mem_pool *pool = chunk->file->pool;
 	struct mem_frame *huge;
 	u32 i;
+	int err;
 
 	lockdep_assert_held(&chunk->lock);
 	if (!may_gather(chunk))
@@ -359,14 +373,13 @@ int mem_chunk_gather(struct mem_chunk *chunk)
 	huge = pool->host->alloc(pool, MEM_HUGE_ORDER, MEM_CHARGE_CALLER);
 	if (!huge)
 		return -ENOMEM;
-	if (!own_all(chunk)) {
+	err = own_all(chunk) ? mem_huge_copy(chunk, huge) : -EBUSY;
+	if (err) {
 		pool->host->free(pool, huge, MEM_HUGE_ORDER);
-		return -EBUSY;
+		return err;
 	}
-	for (i = 0; i < MEM_HUGE_PAGES; i++) {
-		mem_huge_copy_page(pool, huge, i, mem_chunk_data(chunk, i));
+	for (i = 0; i < MEM_HUGE_PAGES; i++)
 		pool->host->free(pool, mem_slot_frame(chunk->slots[i]), 0);
-	}
 	mem_chunk_slots_free(chunk);
 	mem_chunk_count(chunk, -MEM_HUGE_PAGES, 0, 0);
 	mem_huge_set(chunk, huge);

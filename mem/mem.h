@@ -79,6 +79,10 @@ struct mem_host_ops {
 	void (*free)(struct mem_pool *pool, struct mem_frame *frame, unsigned int order);
 	/* Its bytes: 4 KiB, or 2 MiB in a row. */
 	void *(*data)(struct mem_frame *frame);
+	/* Must these 4 KiB, which may be part of 2 MiB, not be read? The machine has found them bad. */
+	bool (*poisoned)(struct mem_frame *frame);
+	/* Copies 4 KiB. False: what was to be read is bad, and poisoned from now on. */
+	bool (*copy)(void *to, const void *from);
 	/* One more user, or one less, besides the slots (of the whole, for a part of a 2 MiB frame). */
 	void (*get)(struct mem_frame *frame);
 	void (*put)(struct mem_frame *frame);
@@ -212,7 +216,7 @@ int mem_file_mkwrite(struct mem_file *file, u64 index, struct mem_frame *frame);
 /*
  * The frame behind page @index for a copy through the kernel's own mapping (host->data):
  * referenced, not locked; drop with host->put. Without @write, *frame is NULL for a hole or a zero page.
- * Errors as mem_file_fault().
+ * Errors as mem_file_fault(); -EHWPOISON for every page that must not be read.
  */
 int mem_file_pin(struct mem_file *file, u64 index, bool write, struct mem_frame **frame);
 

@@ -319,8 +319,3 @@ void mem_frame_clear(struct mem_pool *pool, struct mem_frame *frame, unsigned in
 	for (i = 0; i < BIT(order); i++)
 		clear_page(data + i * PAGE_SIZE);
 }
-
-void mem_frame_copy(struct mem_pool *pool, struct mem_frame *frame, const void *from)
-{
-	copy_page(pool->host->data(frame), (void *)from);
-}

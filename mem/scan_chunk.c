@@ -149,12 +149,22 @@ static bool wanted(struct mem_visit *v, u32 i, u64 slot)
 	return true;
 }
 
+/* Whoever touches it next faults, and is told, instead of reading what the machine cannot give. */
+static void cut_off(struct mem_visit *v, u32 i)
+{
+	v->poisoned = v->huge;
+	if (v->slots)
+		mem_chunk_unmap(v->chunk, i, 1);
+}
+
 /* False: the visit is over. */
 static bool look_at(struct mem_visit *v, u32 i)
 {
 	const void *data = mem_chunk_data(v->chunk, i);
 
-	if (mem_page_is_zero(data)) {
+	if (mem_chunk_poisoned(v->chunk, i)) {
+		cut_off(v, i);
+	} else if (mem_page_is_zero(data)) {
 		mem_pages_add(&v->zero, i);
 	} else {
 		v->scan->hash[i] = mem_hash_page(&v->group->key, data);
@@ -268,7 +278,7 @@ static bool settle_huge(struct mem_visit *v)
 	struct mem_pages all = mem_pages_either(&v->zero, &v->looked);
 	u32 least = READ_ONCE(v->scan->dissolve_pages), nr = mem_pages_count(&of_use);
 
-	if (nr && least && nr >= least)
+	if (v->poisoned || (nr && least && nr >= least))
 		return dissolve(v);
 	if (mem_pages_count(&v->calm) + mem_pages_count(&v->zero) < MEM_HUGE_PAGES)
 		return false;

@@ -153,7 +153,8 @@ static void give_up(struct mem_visit *v, u32 i, struct mem_frame *frame)
 
 static bool equals(struct mem_visit *v, u32 i, struct mem_frame *frame)
 {
-	return mem_slot_frame(v->chunk->slots[i]) != frame &&
+	return mem_slot_frame(v->chunk->slots[i]) != frame && !mem_chunk_poisoned(v->chunk, i) &&
+	       likely(!v->scan->pool->host->poisoned(frame)) &&
 	       mem_pages_equal(mem_chunk_data(v->chunk, i), v->scan->pool->host->data(frame));
 }
 
@@ -288,7 +289,8 @@ void mem_visit_merge_zero(struct mem_visit *v)
 
 	while (take_some(v, &left, &some)) {
 		mem_pages_for_each(&some, i) {
-			if (!mem_page_is_zero(mem_chunk_data(v->chunk, i)))
+			if (mem_chunk_poisoned(v->chunk, i) ||
+			    !mem_page_is_zero(mem_chunk_data(v->chunk, i)))
 				continue;
 			mem_chunk_set_zero(v->chunk, i);
 			v->gained++;

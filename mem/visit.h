@@ -27,6 +27,7 @@ struct mem_visit {
 	bool pinned;			/* most of what was of use is pinned */
 	bool touched;			/* the lock was dropped since pages were protected */
 	bool lost;			/* the chunk is another one */
+	bool poisoned;			/* a part of the 2 MiB frame must not be read */
 };
 
 /*
@@ -54,12 +55,12 @@ static inline u64 mem_visit_location(const struct mem_chunk *chunk, u32 i)
 	return (u64)chunk->id << MEM_HUGE_ORDER | i;
 }
 
-/* NULL: it has no frame. */
+/* NULL: it has no frame, or one that must not be read. */
 static inline const void *mem_visit_page_data(const struct mem_chunk *chunk, u32 i)
 {
-	if (chunk->huge || (chunk->slots && mem_slot_frame(chunk->slots[i])))
-		return mem_chunk_data(chunk, i);
-	return NULL;
+	if (!mem_chunk_frame(chunk, i) || mem_chunk_poisoned(chunk, i))
+		return NULL;
+	return mem_chunk_data(chunk, i);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -284,6 +285,46 @@ static void behind_the_end(void)
 	fs_remove("b");
 }
 
+/* A path of @depth folders, each with a name of 200 characters. */
+static size_t long_path(char *path, unsigned int depth)
+{
+	size_t len = sprintf(path, DIR_PENUMBRA);
+
+	while (depth--) {
+		path[len++] = '/';
+		memset(path + len, 'a' + depth, 200);
+		len += 200;
+		path[len] = 0;
+		mkdir(path, 0755);
+	}
+	return len;
+}
+
+static void long_name(void)
+{
+	char path[4096], name[4200] = "";
+	size_t len = long_path(path, 15);
+	struct stat st;
+	FILE *f;
+	int fd;
+
+	strcpy(path + len, "/f");
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	fstat(fd, &st);
+	snprintf(name, sizeof(name), "/sys/fs/penumbra/%u:%u/files/%lu/name", major(st.st_dev),
+		 minor(st.st_dev), (unsigned long)st.st_ino);
+	f = fopen(name, "r");
+	tap_ok(f && fgets(name, sizeof(name), f), "the name of a file %zu characters down", len);
+	name[strcspn(name, "\n")] = 0;
+	tap_ok(!strcmp(name, path + strlen(DIR_PENUMBRA)), "is all there");
+	if (f)
+		fclose(f);
+	close(fd);
+	unlink(path);
+	for (path[len] = 0; len > strlen(DIR_PENUMBRA); path[len -= 201] = 0)
+		rmdir(path);
+}
+
 void test_edges(void)
 {
 	sizes();
@@ -293,4 +334,5 @@ void test_edges(void)
 	all_or_nothing();
 	brings_back();
 	behind_the_end();
+	long_name();
 }

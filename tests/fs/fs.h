@@ -81,6 +81,7 @@ void test_groups(void);
 void test_limits(void);
 void test_cgroups(void);
 void test_edges(void);
+void test_poison(void);
 void test_reports(void);
 
 #endif

@@ -20,6 +20,7 @@ static const struct {
 	{ "limits", test_limits },
 	{ "cgroups", test_cgroups },
 	{ "edges", test_edges },
+	{ "poison", test_poison },
 };
 
 static bool wanted(int argc, char **argv, const char *name)

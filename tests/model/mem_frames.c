@@ -315,6 +315,17 @@ void mf_unlock(struct mem_frame *frame)
 	pthread_mutex_unlock(&arena_lock);
 }
 
+bool mf_poisoned(struct mem_frame *frame)
+{
+	return false;
+}
+
+bool mf_copy(void *to, const void *from)
+{
+	copy_page(to, from);
+	return true;
+}
+
 bool mf_pinned(struct mem_frame *frame)
 {
 	bool pinned;

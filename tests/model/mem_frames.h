@@ -33,6 +33,8 @@ void mf_reset(void (*report)(const char *what, unsigned long frame));
 struct mem_frame *mf_alloc(unsigned int order);
 void mf_free(struct mem_frame *frame, unsigned int order);
 void *mf_data(struct mem_frame *frame);
+bool mf_poisoned(struct mem_frame *frame);	/* none is */
+bool mf_copy(void *to, const void *from);
 void mf_get(struct mem_frame *frame);
 void mf_put(struct mem_frame *frame);
 void mf_lock(struct mem_frame *frame);

@@ -354,7 +354,7 @@ static u64 op_random(void)
 
 static const struct mem_host_ops host_ops = {
 	.alloc = op_alloc, .starved = op_starved, .free = op_free, .data = mf_data,
-	.get = mf_get, .put = mf_put,
+	.poisoned = mf_poisoned, .copy = mf_copy, .get = mf_get, .put = mf_put,
 	.lock = mf_lock, .unlock = mf_unlock, .settle = op_settle, .settle_all = op_settle_all,
 	.unmap = op_unmap, .protect = op_protect, .pinned = op_pinned,
 	.pinned_among = op_pinned_among, .dissolve = op_dissolve, .file_get = op_file_get,

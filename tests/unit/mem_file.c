@@ -136,6 +136,8 @@ static bool host_dissolve(struct mem_pool *pool, struct mem_frame *huge)
 	return true;
 }
 
+static bool host_poisoned(struct mem_frame *frame) { return false; }
+static bool host_copy(void *to, const void *from) { copy_page(to, from); return true; }
 static bool host_file_get(struct mem_file *file) { return true; }
 static void host_file_put(struct mem_file *file) { }
 static void host_event(struct mem_pool *pool, enum mem_event event) { events[event]++; }
@@ -144,6 +146,7 @@ static u64 host_random(void) { static const u64 value = 0x9e3779b97f4a7c15; retu
 
 static const struct mem_host_ops host = {
 	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
+	.poisoned = host_poisoned, .copy = host_copy,
 	.get = host_get, .put = host_put,
 	.lock = host_lock, .unlock = host_lock, .settle = host_lock,
 	.settle_all = host_settle_all, .unmap = host_unmap, .protect = host_protect,

@@ -20,6 +20,7 @@ static struct mem_frame *frames;
 static char *data;
 static int refs[FRAMES];		/* in the head; 0 is free */
 static bool head_of_huge[FRAMES];
+static bool bad[FRAMES];		/* must not be read, and cannot: it is not mapped */
 static u32 cursor;
 static u64 random_seed;
 static u64 ran;				/* of now, not slept */
@@ -42,7 +43,7 @@ static bool is_free(u32 at, u32 nr)
 	u32 i;
 
 	for (i = at; i < at + nr; i++)
-		if (refs[i])
+		if (refs[i] || bad[i])
 			return false;
 	return true;
 }
@@ -92,6 +93,23 @@ void *host_data(struct mem_frame *frame)
 	return data + number(frame) * PAGE_SIZE;
 }
 
+void poison(struct mem_frame *frame)
+{
+	bad[number(frame)] = true;
+	assert_int_equal(mprotect(host_data(frame), PAGE_SIZE, PROT_NONE), 0);
+}
+
+static bool host_poisoned(struct mem_frame *frame)
+{
+	return bad[number(frame)];
+}
+
+static bool host_copy(void *to, const void *from)
+{
+	copy_page(to, from);
+	return true;
+}
+
 static void host_get(struct mem_frame *frame) { refs[head(frame)]++; }
 void host_put(struct mem_frame *frame) { drop(head(frame)); }
 static void host_lock(struct mem_frame *frame) { }
@@ -122,6 +140,7 @@ u64 host_random(void)
 
 static const struct mem_host_ops host = {
 	.alloc = host_alloc, .starved = host_starved, .free = host_free, .data = host_data,
+	.poisoned = host_poisoned, .copy = host_copy,
 	.get = host_get, .put = host_put, .lock = host_lock, .unlock = host_lock,
 	.settle = host_lock, .settle_all = host_settle_all, .unmap = host_unmap,
 	.protect = host_protect, .pinned = host_pinned, .pinned_among = host_pinned_among,
@@ -333,6 +352,7 @@ static void start(bool huge)
 	assert_true(data != MAP_FAILED);
 	memset(refs, 0, sizeof(refs));
 	memset(head_of_huge, 0, sizeof(head_of_huge));
+	memset(bad, 0, sizeof(bad));
 	memset(guests, 0, sizeof(guests));
 	cursor = 0;
 	ran = 0;

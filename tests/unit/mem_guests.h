@@ -30,6 +30,8 @@ int setup_huge(void **state);
 int teardown(void **state);
 
 void *host_data(struct mem_frame *frame);
+/* As if the machine had found the memory bad: reading it ends the test. */
+void poison(struct mem_frame *frame);
 void host_put(struct mem_frame *frame);
 u64 host_random(void);
 

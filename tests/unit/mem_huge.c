@@ -218,12 +218,45 @@ static void test_no_memory(void **state)
 	assert_in_range(n, 5, 1000);
 }
 
+/* Thousands of clones: what a write costs is bounded, and nothing but slots is. */
+static void test_long_ring(void **state)
+{
+	enum { CLONES = 3 * MEM_RING_MAX };
+	struct mem_file *clones = calloc(CLONES, sizeof(*clones));
+	struct mem_group *group = start_guests(1);
+	struct mem_chunk *chunk;
+	u32 i, longest = 0;
+	int err;
+
+	for (i = 0; i < PAGES; i++)
+		guest_write(&guests[0], i, 1 + i);
+	chunk = mem_chunk_find(&guests[0].file, 0);
+	for (i = 0; i < CLONES; i++) {
+		assert_int_equal(mem_file_init(&clones[i], &pool, group), 0);
+		clones[i].pages = PAGES;
+		assert_int_equal(mem_file_clone(i % 2 ? &clones[i - 1] : &guests[0].file, 0,
+						&clones[i], 0, PAGES, &err), PAGES);
+		if (chunk->huge)
+			longest = max_t(u32, longest, atomic_long_read(&chunk->huge->refs));
+	}
+	assert_int_equal(longest, MEM_RING_MAX);
+	assert_int_equal(frames_used(), PAGES);
+	check_all();
+	guest_write(&guests[0], 5, 4711);
+	assert_int_equal(frames_used(), PAGES + 1);
+	check_all();
+	for (i = 0; i < CLONES; i++)
+		mem_file_fini(&clones[i]);
+	free(clones);
+}
+
 int main(void)
 {
 #define TEST(f)	cmocka_unit_test_setup_teardown(f, setup_huge, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_huge), TEST(test_huge_unique), TEST(test_huge_threshold),
 		TEST(test_gather), TEST(test_clones), TEST(test_ring_mapped),
+		TEST(test_long_ring),
 		TEST(test_group_changes), TEST(test_no_memory),
 	};
 
