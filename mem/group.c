@@ -4,24 +4,17 @@
 
 struct mem_group *mem_group_new(struct mem_pool *pool)
 {
-	struct mem_group *group = kzalloc(sizeof(*group), GFP_KERNEL);
+	struct mem_group *group = kzalloc(sizeof(*group), GFP_KERNEL_ACCOUNT);
 
 	if (!group)
 		return NULL;
-	if (mem_key_init(&group->key, pool->host->random)) {
-		kfree(group);
-		return NULL;
-	}
-	atomic64_add(sizeof(*group) + PAGE_SIZE, &pool->metadata_bytes);
+	atomic64_add(sizeof(*group), &pool->metadata_bytes);
 	group->pool = pool;
 	group->refs = 1;
 	spin_lock_init(&group->lock);
 	mem_index_init(&group->index, pool->zero, &pool->metadata_bytes);
 	xa_init(&group->chunks);
 	spin_lock(&pool->lock);
-	group->serial = 1;
-	if (!list_empty(&pool->groups))
-		group->serial += list_last_entry(&pool->groups, struct mem_group, node)->serial;
 	list_add_tail(&group->node, &pool->groups);
 	spin_unlock(&pool->lock);
 	return group;
@@ -37,17 +30,15 @@ struct mem_group *mem_group_get(struct mem_group *group)
 
 struct mem_group *mem_group_from(struct mem_pool *pool, u64 serial)
 {
-	struct mem_group *group, *found = NULL;
+	struct mem_group *group;
+	unsigned long at = serial;
 
 	spin_lock(&pool->lock);
-	list_for_each_entry(group, &pool->groups, node)
-		if (group->serial >= serial) {
-			found = group;
-			group->refs++;
-			break;
-		}
+	group = xa_find(&pool->scanned, &at, ULONG_MAX, XA_PRESENT);
+	if (group)
+		group->refs++;
 	spin_unlock(&pool->lock);
-	return found;
+	return group;
 }
 
 void mem_group_put(struct mem_group *group)
@@ -57,15 +48,19 @@ void mem_group_put(struct mem_group *group)
 
 	spin_lock(&pool->lock);
 	last = !--group->refs;
-	if (last)
+	if (last) {
 		list_del(&group->node);
+		xa_erase(&pool->scanned, group->serial);
+	}
 	spin_unlock(&pool->lock);
 	if (!last)
 		return;
 	mem_index_fini(&group->index);
 	xa_destroy(&group->chunks);
+	if (group->key.words)
+		atomic64_sub(PAGE_SIZE, &pool->metadata_bytes);
 	mem_key_fini(&group->key);
-	atomic64_sub(sizeof(*group) + PAGE_SIZE, &pool->metadata_bytes);
+	atomic64_sub(sizeof(*group), &pool->metadata_bytes);
 	kfree(group);
 }
 
@@ -78,10 +73,35 @@ static void count_chunk(struct mem_group *group, int nr)
 	group->index.max_entries = (u64)group->nr_chunks * MEM_HUGE_PAGES;
 }
 
+/*
+ * The scanner finds the group from now on. A group of empty files costs it nothing, and has no key
+ * yet. False: no memory.
+ */
+static bool be_scanned(struct mem_group *group)
+{
+	struct mem_pool *pool = group->pool;
+
+	lockdep_assert_held(&pool->pair_lock);
+	if (group->serial)
+		return true;
+	if (!group->key.words) {
+		if (mem_key_init(&group->key, pool->host->random))
+			return false;
+		atomic64_add(PAGE_SIZE, &pool->metadata_bytes);
+	}
+	group->serial = ++pool->last_serial;
+	if (!xa_err(xa_store(&pool->scanned, group->serial, group, GFP_KERNEL_ACCOUNT)))
+		return true;
+	group->serial = 0;
+	return false;
+}
+
 void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk)
 {
 	u32 id = 0;
 
+	if (!be_scanned(group))
+		return;
 	spin_lock(&group->lock);
 	if (group->last_id < LAST_ID) {
 		id = ++group->last_id;

@@ -15,8 +15,8 @@ struct mem_group {
 	struct mem_pool *pool;
 	struct list_head node;		/* in pool->groups; it and refs: under pool->lock */
 	u64 refs;
-	u64 serial;			/* grows along the list */
-	struct mem_key key;
+	u64 serial;			/* in pool->scanned, in order of the first chunks; 0: none yet */
+	struct mem_key key;		/* made for the first chunk */
 	spinlock_t lock;		/* the rest */
 	struct mem_index index;
 	struct xarray chunks;		/* id → chunk; found and taken out under the lock */
@@ -30,8 +30,8 @@ struct mem_group *mem_group_from(struct mem_pool *pool, u64 serial);
 
 /*
  * Gives the chunk an id by which the scanner finds it, one that no chunk of the group ever had; none
- * if there is no memory, or if all have been used. Chunk locked, or not known to anybody yet. May
- * sleep.
+ * if there is no memory, or if all have been used. Chunk locked, or not known to anybody yet;
+ * pool->pair_lock held. May sleep.
  */
 void mem_group_add_chunk(struct mem_group *group, struct mem_chunk *chunk);
 /* Afterwards nobody finds the chunk. It need not have an id. */

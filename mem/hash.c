@@ -18,7 +18,7 @@ int mem_key_init(struct mem_key *key, u64 (*random)(void))
 {
 	unsigned int i;
 
-	key->words = (u64 *)get_zeroed_page(GFP_KERNEL);
+	key->words = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!key->words)
 		return -ENOMEM;
 	for (i = 0; i < MEM_PAGE_WORDS; i++)

@@ -139,6 +139,8 @@ struct mem_pool {
 	spinlock_t lock;		/* lists */
 	struct list_head files;		/* by mem_file.node, in order of creation */
 	struct list_head groups;	/* by mem_group.node */
+	struct xarray scanned;		/* serial → a group with chunks */
+	u64 last_serial;		/* under pair_lock */
 	u64 max_pages;			/* size limit in frames' pages, reserve included; 0 = none */
 	atomic64_t pages;		/* pages of all frames that slots name, each counted once */
 	struct mem_frame *zero;		/* what holes and zero pages are read through */

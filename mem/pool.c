@@ -48,6 +48,7 @@ int mem_pool_init(struct mem_pool *pool, const struct mem_host_ops *host, u64 ma
 	spin_lock_init(&pool->reserve.lock);
 	INIT_LIST_HEAD(&pool->files);
 	INIT_LIST_HEAD(&pool->groups);
+	xa_init(&pool->scanned);
 	pool->max_pages = max_pages;
 	pool->huge_pages = huge_pages;
 	pool->reserve.target = reserve_pages;
@@ -64,6 +65,7 @@ void mem_pool_fini(struct mem_pool *pool)
 {
 	WARN_ON_ONCE(!list_empty(&pool->files) || !list_empty(&pool->groups));
 	WARN_ON_ONCE(atomic64_read(&pool->pages) || atomic64_read(&pool->metadata_bytes));
+	xa_destroy(&pool->scanned);
 	reserve_free(pool);
 	pool->host->free(pool, pool->zero, 0);
 	if (pool->huge_zero)

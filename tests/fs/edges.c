@@ -89,6 +89,8 @@ static void inodes(void)
 	tap_ok(fs_mount(MNT, "size=4M,nr_inodes=4"), "mount -o nr_inodes=4");
 	close(file_at(MNT "/a"));
 	close(file_at(MNT "/b"));
+	tap_ok(fs_mount_stat(MNT, "metadata_bytes") < 2048, "empty files take next to nothing (%lld)",
+	       fs_mount_stat(MNT, "metadata_bytes"));
 	tap_errno(mkdir(MNT "/d", 0755), errno, 0, "two files, a folder, and the root");
 	statfs(MNT, &fs);
 	tap_ok(fs.f_files == 4 && fs.f_ffree == 0, "statfs: 4, none is free");
