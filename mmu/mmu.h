@@ -36,6 +36,8 @@ struct mmu_vcpu;
 struct mmu_table;
 struct mmu_format;
 struct mmu_mode;
+struct mmu_shadow;
+struct mmu_spage;
 
 #define MMU_LEVELS_MAX	5	/* levels of a table: 1 = leaf table, 4 or 5 = root */
 #define MMU_LEAF_MAX	3	/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
@@ -120,8 +122,12 @@ struct mmu_host_ops {
 	void (*flush)(struct mmu_vm *vm);
 
 	/* The guest may have written [gfn, gfn + nr) since the last harvest: set the bits in
-	 * the live bitmap of the slot (atomically), if it has one. MMU lock held for writing. */
+	 * the live bitmap of the slot (atomically), if it has one. MMU lock held. */
 	void (*gfn_written)(struct mmu_vm *vm, gfn_t gfn, u64 nr);
+
+	/* Where we can read and write a page that gfn_to_page named, for as long as an entry of ours
+	 * maps it; NULL: nowhere (device memory). MMU lock held. Shadow mode only. */
+	void *(*pfn_to_virt)(struct mmu_vm *vm, u64 pfn);
 };
 
 /* ------------------------------------------------------------ VM and vCPU -- */
@@ -168,6 +174,8 @@ struct mmu_vm {
 	struct list_head dead;		/* tables unlinked, freed after the flush */
 	bool flush_due;			/* an entry was removed since the last flush (write lock) */
 
+	struct mmu_shadow *shadow;	/* shadow mode's part; NULL in nested mode */
+
 	struct mmu_vm_stat stat;
 };
 
@@ -198,8 +206,8 @@ struct mmu_fault_info {
 	u64 error_code;		/* as given to mmu_fault */
 	int error;		/* of MMU_ERROR: negative errno */
 	bool readonly;		/* of MMU_MMIO: write to a read-only slot rather than no slot */
-	u8 exception;		/* of MMU_REFLECT (not in nested mode): vector and error code to inject */
-	u32 exception_error;
+	bool table;		/* of MMU_MMIO in shadow mode: gpa is where a table of the guest should be */
+	u32 exception_error;	/* of MMU_REFLECT: #PF with this error code and CR2 */
 	gva_t exception_addr;
 };
 
@@ -241,7 +249,8 @@ enum mmu_verdict {
 	MMU_MMIO,	/* no RAM takes this access: emulate; fault.readonly says which kind */
 	MMU_SLEEP,	/* only with MMU_ATOMIC: call again without it, where sleeping is allowed */
 	MMU_ERROR,	/* fault.error: fail to user space */
-	MMU_REFLECT,	/* the guest's own fault: inject fault.exception (not in nested mode) */
+	MMU_REFLECT,	/* shadow mode: the guest's own #PF: inject it */
+	MMU_EMULATE,	/* shadow mode: no entry can allow just this access: carry the instruction out */
 };
 
 #define MMU_ATOMIC	BIT(0)	/* preemption may be off; interrupts must be on */
@@ -261,11 +270,81 @@ int mmu_vcpu_topup(struct mmu_vcpu *vcpu);
  */
 enum mmu_verdict mmu_fault(struct mmu_vcpu *vcpu, gpa_t gpa, u64 error_code, unsigned int flags);
 
-/* Machine address of the root to load (nCR3, EPTP without its attribute bits). */
+/* Machine address of the root to load: nCR3, EPTP without its attribute bits; in shadow mode CR3. */
 static inline hpa_t mmu_root(const struct mmu_vcpu *vcpu)
 {
 	return vcpu->root_hpa;
 }
+
+/* ------------------------------------------------------------ shadow mode -- */
+
+/*
+ * In shadow mode the hardware walks tables of ours that lead from gva to pfn: the
+ * guest's own tables combined with P2M, which is the nested tree. All of them are
+ * what a TLB is to the guest: made at a fault, brought up to date when the guest
+ * flushes (docs/mmu.md). The processor runs with CR0.PG and WP, CR4.PAE and EFER.NXE
+ * set whatever the guest has, and with its tables' depth: mmu_shadow_levels().
+ */
+enum mmu_vm_mode { MMU_NESTED, MMU_SHADOW };
+
+/*
+ * Change the mode. The caller keeps every vCPU out of the guest and out of the functions
+ * below; each calls mmu_load() with MMU_LOAD_ALL before it enters again. Sleeps. 0 or -ENOMEM.
+ */
+int mmu_vm_set_mode(struct mmu_vm *vm, enum mmu_vm_mode mode);
+
+static inline bool mmu_is_shadow(const struct mmu_vm *vm)
+{
+	return vm->shadow;
+}
+
+/* The registers that decide how the guest's addresses are translated. */
+struct mmu_paging {
+	u64 cr0, cr3, cr4, efer, pat;
+	u64 pdptrs[4];		/* PAE: as the processor has loaded them */
+	u8 maxphyaddr;		/* of the guest's CPUID */
+	bool pages_1g;		/* of the guest's CPUID */
+	bool amd;		/* see struct mmu_walk_env */
+};
+
+/* what of mmu_load */
+#define MMU_LOAD_CR3	BIT(0)	/* the guest loaded CR3: it relies on no translation but global ones */
+#define MMU_LOAD_ALL	BIT(1)	/* … on none at all: any other register changed, CR4.PGE, INVPCID */
+#define MMU_LOAD_WRITTEN BIT(2)	/* user space ran since the last load: devices may have written tables */
+
+/*
+ * The vCPU's registers are p from now on: find or make the root, bring the tables up to date.
+ * The caller empties the hardware's TLB of this vCPU. Called by the vCPU's own thread, in both
+ * modes. MMU_RESUME: mmu_root() is what to load; MMU_SLEEP (only with MMU_ATOMIC): nothing was
+ * done, call again; MMU_ERROR: fault.error.
+ */
+enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
+			  unsigned int flags);
+
+/*
+ * One page fault that the processor took on our tables. error_code as the hardware gave it;
+ * rflags and pkru are the guest's. MMU_REFLECT: fault.exception_error is the guest's error
+ * code, exception_addr its CR2. MMU_MMIO: fault.gpa, and fault.table if it is a table of the
+ * guest rather than the operand. MMU_EMULATE: carry out this one instruction.
+ */
+enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code, u64 rflags,
+				  u32 pkru, unsigned int flags);
+
+/* The guest ran INVLPG. The caller empties the hardware's TLB for gva. Does not sleep. */
+void mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva);
+
+/*
+ * Up to len bytes at gva as far as our tables map them readable, at most to the end of the page,
+ * without asking the guest's. Returns how many. For instructions the processor has just fetched.
+ * Does not sleep.
+ */
+unsigned int mmu_read_mapped(struct mmu_vcpu *vcpu, gva_t gva, void *buf, unsigned int len);
+
+/* Depth of the tables at mmu_root(): 3 (PAE: four entries), 4 or 5. */
+unsigned int mmu_shadow_levels(const struct mmu_vcpu *vcpu);
+
+/* Somebody but a processor wrote guest memory [gpa, gpa + len): emulator, ioctl. */
+void mmu_guest_written(struct mmu_vm *vm, gpa_t gpa, unsigned int len);
 
 /* ------------------------------------------------------------ host events -- */
 
