@@ -10,6 +10,7 @@
  * An answer given before or during the change fails one of the two comparisons.
  */
 #include "mmu/mode.h"
+#include "mmu/shadow.h"
 #include "mmu/table.h"
 
 int mmu_vm_init(struct mmu_vm *vm, const struct mmu_vm_config *config)
@@ -23,6 +24,7 @@ int mmu_vm_init(struct mmu_vm *vm, const struct mmu_vm_config *config)
 	vm->mode = &mmu_mode_nested;
 	vm->levels = config->levels;
 	vm->max_leaf = config->max_leaf;
+	vm->host_pat = config->host_pat;
 	rwlock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->dead);
 	vm->root = mmu_table_new();
@@ -40,6 +42,7 @@ void mmu_vm_fini(struct mmu_vm *vm)
 	/* An invalidation cut in two by the end of the notifier has no second half. */
 	vm->inv_active = 0;
 	vm->logs = 0;
+	mmu_vm_set_mode(vm, MMU_NESTED);
 	mmu_unmap_all(vm);
 	mmu_table_free(vm->root);
 	vm->root = NULL;
@@ -67,16 +70,19 @@ void mmu_vcpu_fini(struct mmu_vcpu *vcpu)
 {
 	struct mmu_cache *cache = &vcpu->cache;
 
+	mmu_shadow_vcpu_fini(vcpu);
 	while (cache->nr)
 		mmu_table_free(cache->table[--cache->nr]);
+	while (cache->nr_pages)
+		mmu_spage_free(cache->page[--cache->nr_pages]);
+	while (cache->nr_nodes)
+		kfree(cache->node[--cache->nr_nodes]);
 }
 
-int mmu_vcpu_topup(struct mmu_vcpu *vcpu)
+int mmu_vcpu_refill(struct mmu_vcpu *vcpu)
 {
 	struct mmu_cache *cache = &vcpu->cache;
 
-	if (likely(mmu_cache_enough(vcpu)))
-		return 0;
 	might_sleep();
 	while (cache->nr < MMU_CACHE_MAX) {
 		struct mmu_table *table = mmu_table_new();
@@ -85,7 +91,14 @@ int mmu_vcpu_topup(struct mmu_vcpu *vcpu)
 			break;
 		cache->table[cache->nr++] = table;
 	}
+	if (vcpu->vm->shadow)
+		mmu_shadow_refill(vcpu);
 	return mmu_cache_enough(vcpu) ? 0 : -ENOMEM;
+}
+
+int mmu_vcpu_topup(struct mmu_vcpu *vcpu)
+{
+	return likely(mmu_cache_enough(vcpu)) ? 0 : mmu_vcpu_refill(vcpu);
 }
 
 enum mmu_verdict mmu_fault(struct mmu_vcpu *vcpu, gpa_t gpa, u64 error_code, unsigned int flags)
@@ -230,7 +243,9 @@ unsigned long mmu_reclaim(struct mmu_vm *vm, unsigned long nr)
 	unsigned long found, freed;
 
 	write_lock(&vm->lock);
-	found = vm->mode->reclaim(vm, nr, true);
+	found = vm->shadow ? mmu_shadow_shrink(vm, nr) : 0;
+	if (found < nr)
+		found += vm->mode->reclaim(vm, nr - found, true);
 	if (found < nr)
 		vm->mode->reclaim(vm, nr - found, false);
 	freed = mmu_finish(vm);
@@ -245,6 +260,8 @@ unsigned int mmu_audit(struct mmu_vm *vm, mmu_report_fn report, void *ctx)
 
 	write_lock(&vm->lock);
 	bad = vm->mode->audit(vm, report, ctx);
+	if (vm->shadow)
+		bad += mmu_audit_shadow(vm, report, ctx);
 	write_unlock(&vm->lock);
 	return bad;
 }

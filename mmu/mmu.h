@@ -38,6 +38,7 @@ struct mmu_format;
 struct mmu_mode;
 struct mmu_shadow;
 struct mmu_spage;
+struct mmu_rmap_node;
 
 #define MMU_LEVELS_MAX	5	/* levels of a table: 1 = leaf table, 4 or 5 = root */
 #define MMU_LEAF_MAX	3	/* largest leaf: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB */
@@ -137,6 +138,7 @@ struct mmu_vm_config {
 	const struct mmu_format *format;	/* &mmu_format_npt, … */
 	u8 levels;		/* 4, or 5 when the tables of this format have 5 on this host (NPT: CR4.LA57) */
 	u8 max_leaf;		/* 1…3: largest leaf the processor supports (1 GiB: CPUID 8000_0001 EDX.26) */
+	u64 host_pat;		/* shadow mode: the processor's PAT register */
 };
 
 extern const struct mmu_format mmu_format_npt;		/* AMD nested tables */
@@ -152,6 +154,10 @@ struct mmu_vm_stat {
 	atomic64_t collapsed;		/* tables replaced to map large */
 	atomic64_t reclaimed;		/* tables given back by mmu_reclaim() */
 	atomic64_t harvested;		/* dirty pages handed out */
+	atomic64_t shadow_pages;	/* shadow mode: pages of tables now, with snapshots */
+	atomic64_t shadow_leaves;	/* … leaf entries now */
+	atomic64_t shadow_dropped;	/* … pages dropped because of the limit or memory pressure */
+	atomic64_t traced;		/* … gfns write-protected as tables now */
 };
 
 struct mmu_vm {
@@ -175,6 +181,9 @@ struct mmu_vm {
 	bool flush_due;			/* an entry was removed since the last flush (write lock) */
 
 	struct mmu_shadow *shadow;	/* shadow mode's part; NULL in nested mode */
+	u32 shadow_generation;		/* switches to shadow mode until now */
+	u64 host_pat;			/* the processor's PAT, from the configuration */
+	unsigned long shadow_max;	/* so many shadow pages at most; 0: no limit */
 
 	struct mmu_vm_stat stat;
 };
@@ -190,6 +199,16 @@ struct mmu_vcpu_stat {
 	u64 mmio;		/* verdict MMU_MMIO */
 	u64 slept;		/* verdict MMU_SLEEP */
 	u64 errors;		/* verdict MMU_ERROR */
+	/* shadow mode: */
+	u64 reflected;		/* the guest's own faults */
+	u64 hidden;		/* ours, fixed */
+	u64 ahead;		/* entries filled before anybody asked */
+	u64 linked;		/* tables linked */
+	u64 compared;		/* tables compared with the guest's */
+	u64 corrected;		/* entries that differed */
+	u64 untraced;		/* writes to tables that had been at rest */
+	u64 loads;		/* mmu_load */
+	u64 invlpg;
 };
 
 #define MMU_CACHE_MAX	8
@@ -198,6 +217,10 @@ struct mmu_vcpu_stat {
 struct mmu_cache {
 	unsigned int nr;
 	struct mmu_table *table[MMU_CACHE_MAX];
+	/* shadow mode: */
+	unsigned int nr_pages, nr_nodes;
+	struct mmu_spage *page[MMU_CACHE_MAX];
+	struct mmu_rmap_node *node[MMU_CACHE_MAX];
 };
 
 /* What a fault was about, for the caller to act on its verdict. */
@@ -211,6 +234,15 @@ struct mmu_fault_info {
 	gva_t exception_addr;
 };
 
+/* The registers that decide how the guest's addresses are translated. */
+struct mmu_paging {
+	u64 cr0, cr3, cr4, efer, pat;
+	u64 pdptrs[4];		/* PAE: as the processor has loaded them */
+	u8 maxphyaddr;		/* of the guest's CPUID */
+	bool pages_1g;		/* of the guest's CPUID */
+	bool amd;		/* see struct mmu_walk_env */
+};
+
 struct mmu_vcpu {
 	struct mmu_vm *vm;
 	hpa_t root_hpa;
@@ -218,6 +250,15 @@ struct mmu_vcpu {
 	struct mmu_host_page page;	/* scratch of a fault */
 	struct mmu_fault_info fault;
 	struct mmu_vcpu_stat stat;
+
+	/* Shadow mode: of the last mmu_load(). */
+	struct mmu_paging paging;
+	u32 shadow_generation;		/* the one that root belongs to */
+	u32 role;			/* union mmu_role: what all its spages have in common */
+	u8 levels;			/* 3, 4 or 5 */
+	u64 leaf_rsvd[2];		/* [level - 1]: reserved bits of the guest's leaves */
+	struct mmu_spage *root;
+	struct mmu_spage *pae_root;	/* its own, made when first needed */
 };
 
 /*
@@ -297,15 +338,6 @@ static inline bool mmu_is_shadow(const struct mmu_vm *vm)
 {
 	return vm->shadow;
 }
-
-/* The registers that decide how the guest's addresses are translated. */
-struct mmu_paging {
-	u64 cr0, cr3, cr4, efer, pat;
-	u64 pdptrs[4];		/* PAE: as the processor has loaded them */
-	u8 maxphyaddr;		/* of the guest's CPUID */
-	bool pages_1g;		/* of the guest's CPUID */
-	bool amd;		/* see struct mmu_walk_env */
-};
 
 /* what of mmu_load */
 #define MMU_LOAD_CR3	BIT(0)	/* the guest loaded CR3: it relies on no translation but global ones */

@@ -55,13 +55,22 @@ struct mmu_mode {
 
 extern const struct mmu_mode mmu_mode_nested;
 
+/* The same for the tables of shadow mode. */
+unsigned int mmu_audit_shadow(struct mmu_vm *vm, mmu_report_fn report, void *ctx);
 unsigned int mmu_audit_nested(struct mmu_vm *vm, mmu_report_fn report, void *ctx);
 
-/* Does the vCPU's cache hold all tables that one walk may link? */
+/* Does the vCPU's cache hold all tables that one walk may link, in shadow mode on both ways? */
 static inline bool mmu_cache_enough(const struct mmu_vcpu *vcpu)
 {
-	return vcpu->cache.nr >= vcpu->vm->levels - 1u;
+	const struct mmu_cache *cache = &vcpu->cache;
+
+	return cache->nr >= vcpu->vm->levels - 1u &&
+	       (!vcpu->vm->shadow || (cache->nr_pages >= MMU_LEVELS_MAX &&
+				      cache->nr_nodes > MMU_LEVELS_MAX && vcpu->pae_root));
 }
+
+/* Fill the cache as far as it goes. Sleeps. 0, or -ENOMEM if it is not enough for a fault. */
+int mmu_vcpu_refill(struct mmu_vcpu *vcpu);
 
 /*
  * mmu.c. Both: lock held for writing. Answers given until now become stale. Work

@@ -14,6 +14,7 @@
  * held for writing and the fault starts over.
  */
 #include "mmu/mode.h"
+#include "mmu/shadow.h"
 #include "mmu/table.h"
 
 /* A place in the tree where the walk for a leaf ended. */
@@ -311,6 +312,8 @@ static bool nested_log_start(struct mmu_vm *vm, gfn_t *start, gfn_t end)
 		/* What was written before the log started is not for the log: also not when it goes. */
 		if (mmu_clear_bits(it.slot, vm->fmt->dirty) & vm->fmt->dirty)
 			vm->flush_due = true;
+		if (vm->shadow && mmu_shadow_test_bits(vm, it.gfn, it.level, PT_DIRTY, true))
+			vm->flush_due = true;
 		if (it.level > 1)
 			mmu_unlink(vm, &it);
 	}
@@ -345,11 +348,15 @@ static void dirty_leaf(struct mmu_vm *vm, struct mmu_iter *it, const struct mmu_
 {
 	gfn_t gfn = it->gfn, stop = min(end, mmu_align(gfn, it->level) + mmu_level_pages(it->level));
 
-	if (!(it->entry & vm->fmt->dirty))
-		return;
+	bool clear = op->clear && it->level == 1, dirty = it->entry & vm->fmt->dirty;
+
 	if (op->mask && !test_bit(gfn - op->origin, op->mask))
 		return;
-	if (op->clear && it->level == 1) {
+	if (vm->shadow && mmu_shadow_test_bits(vm, gfn, it->level, PT_DIRTY, clear))
+		dirty = true;
+	if (!dirty)
+		return;
+	if (clear) {
 		mmu_clear_bits(it->slot, vm->fmt->dirty);
 		*cleared = true;
 	}
@@ -385,6 +392,8 @@ static bool nested_age(struct mmu_vm *vm, gfn_t start, gfn_t end, bool clear)
 	while (mmu_iter_next(&it)) {
 		if (!mmu_is_leaf(vm->fmt, it.entry, it.level))
 			continue;
+		if (vm->shadow && mmu_shadow_test_bits(vm, it.gfn, it.level, PT_ACCESSED, clear))
+			young = true;
 		if (!accessed) {
 			young = true;
 			if (clear)

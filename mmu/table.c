@@ -3,6 +3,7 @@
  * Hardware tables in any format: making and freeing them, iterating, and the one
  * way in which entries go away. See table.h for the picture.
  */
+#include "mmu/shadow.h"
 #include "mmu/table.h"
 
 struct mmu_table *mmu_table_new(void)
@@ -69,6 +70,27 @@ bool mmu_iter_next(struct mmu_iter *it)
 	return false;
 }
 
+u64 *mmu_p2m_slot(const struct mmu_vm *vm, gfn_t gfn, int *level)
+{
+	u64 *entries = vm->root->entries, entry;
+	int l;
+
+	if (unlikely(gfn >= mmu_gfn_end(vm)))
+		return NULL;
+	for (l = vm->levels;; l--) {
+		u64 *slot = &entries[mmu_index(gfn, l)];
+
+		entry = READ_ONCE(*slot);
+		if (!mmu_present(vm->fmt, entry))
+			return NULL;
+		if (mmu_is_leaf(vm->fmt, entry, l)) {
+			*level = l;
+			return slot;
+		}
+		entries = mmu_entries(vm->fmt, entry);
+	}
+}
+
 u64 mmu_clear_bits(u64 *slot, u64 mask)
 {
 	u64 old = READ_ONCE(*slot);
@@ -93,14 +115,18 @@ static void leaf_was(struct mmu_vm *vm, gfn_t base, int level, u64 entry)
 
 void mmu_unlink(struct mmu_vm *vm, struct mmu_iter *it)
 {
+	gfn_t base = mmu_align(it->gfn, it->level);
 	u64 old;
 
 	lockdep_assert_held_write(&vm->lock);
+	/* First what was made from it, which may leave its dirty bit here. */
+	if (vm->shadow)
+		mmu_shadow_unmap(vm, base, mmu_level_pages(it->level));
 	old = xchg(it->slot, 0);
 	vm->flush_due = true;
 	if (mmu_is_leaf(it->fmt, old, it->level)) {
 		leaves_gone(vm, it->level, 1);
-		leaf_was(vm, mmu_align(it->gfn, it->level), it->level, old);
+		leaf_was(vm, base, it->level, old);
 	} else {
 		list_add_tail(&mmu_table_at(mmu_entries(it->fmt, old))->link, &vm->dead);
 	}
@@ -134,11 +160,15 @@ unsigned long mmu_finish(struct mmu_vm *vm)
 	unsigned long freed = 0;
 
 	lockdep_assert_held_write(&vm->lock);
-	if (vm->flush_due) {
+	if (vm->flush_due || (vm->shadow && vm->shadow->stale)) {
 		vm->flush_due = false;
+		if (vm->shadow)
+			vm->shadow->stale = false;
 		atomic64_inc(&vm->stat.flushes);
 		vm->host->flush(vm);
 	}
+	if (vm->shadow)
+		freed = mmu_shadow_bury(vm);
 	while (!list_empty(&vm->dead)) {
 		bury(vm, list_first_entry(&vm->dead, struct mmu_table, link));
 		freed++;

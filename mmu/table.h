@@ -121,6 +121,9 @@ static inline bool mmu_iter_within(const struct mmu_iter *it, gfn_t start, gfn_t
 	return base >= start && base + mmu_level_pages(it->level) <= end;
 }
 
+/* The leaf that maps gfn and its level, or NULL. Under the lock, either way. */
+u64 *mmu_p2m_slot(const struct mmu_vm *vm, gfn_t gfn, int *level);
+
 /* Clear mask in a leaf, atomically against the hardware and other faults. Returns the leaf before. */
 u64 mmu_clear_bits(u64 *slot, u64 mask);
 

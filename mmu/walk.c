@@ -116,6 +116,13 @@ static u64 reserved_bits(const struct mmu_walk_env *env, const struct guest_form
 	return rsvd;
 }
 
+u64 mmu_leaf_reserved(const struct mmu_walk_env *env, int level)
+{
+	const struct guest_format *f = guest_format(env);
+
+	return reserved_bits(env, f, level, true, reserved_anywhere(env, f));
+}
+
 static gpa_t leaf_gpa(const struct guest_format *f, struct mmu_walk *w, gva_t gva, u64 entry)
 {
 	u64 offset = (1ULL << w->page_shift) - 1;

@@ -55,6 +55,9 @@ struct mmu_walk {
 	u64 entry[MMU_LEVELS_MAX];	/* [level - 1]: its value (A/D as found or as set) */
 };
 
+/* Bits that must be zero in a leaf of level 1 or 2, paging on. */
+u64 mmu_leaf_reserved(const struct mmu_walk_env *env, int level);
+
 /* Returns out->result. Sleeps unless MMU_WALK_ATOMIC. No lock of the MMU is held or taken. */
 enum mmu_walk_result mmu_walk(struct mmu_walk *out, const struct mmu_walk_env *env,
 			      gva_t gva, u64 access, unsigned int flags);

@@ -232,6 +232,24 @@ static inline bool test_and_set_bit(unsigned long n, unsigned long *p)
 	return __atomic_fetch_or(&p[n / 64], BIT(n % 64), __ATOMIC_SEQ_CST) >> (n % 64) & 1;
 }
 
+static inline unsigned long find_next_bit(const unsigned long *p, unsigned long n, unsigned long from)
+{
+	while (from < n) {
+		unsigned long word = p[from / 64] >> (from % 64);
+
+		if (word)
+			return min(n, from + __ffs(word));
+		from = (from / 64 + 1) * 64;
+	}
+	return n;
+}
+static inline bool bitmap_empty(const unsigned long *p, unsigned long n)
+{
+	return find_next_bit(p, n, 0) >= n;
+}
+#define for_each_set_bit(bit, p, n)						\
+	for ((bit) = find_next_bit(p, n, 0); (bit) < (n); (bit) = find_next_bit(p, n, (bit) + 1))
+
 /* --- lists --- */
 
 struct list_head { struct list_head *next, *prev; };
@@ -349,6 +367,7 @@ void kapi_printk(const char *fmt, ...) __printf(1, 2);
 #define GFP_KERNEL		4u
 #define GFP_KERNEL_ACCOUNT	8u
 #define __GFP_ZERO		16u
+#define GFP_DMA32		64u
 #define __GFP_NOWARN		32u
 
 #define PAGE_SHIFT	12
@@ -408,6 +427,7 @@ void spin_lock_init(spinlock_t *l);
 void spin_lock(spinlock_t *l);
 bool spin_trylock(spinlock_t *l);
 void spin_unlock(spinlock_t *l);
+#define spin_lock_nested(l, subclass)	spin_lock(l)
 #define spin_lock_irqsave(l, f)		((f) = 0, spin_lock(l))
 #define spin_unlock_irqrestore(l, f)	((void)(f), spin_unlock(l))
 static inline void mutex_init(struct mutex *m) { spin_lock_init(&m->s); }

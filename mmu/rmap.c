@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reverse maps; see rmap.h for the picture.
+ */
+#include "mmu/rmap.h"
+#include "mmu/shadow.h"
+
+#define RMAP_NODE	1UL
+
+static struct mmu_rmap_node *node_of(const struct mmu_rmap *head)
+{
+	return head->val & RMAP_NODE ? (struct mmu_rmap_node *)(head->val & ~RMAP_NODE) : NULL;
+}
+
+bool mmu_rmap_wants_node(const struct mmu_rmap *head)
+{
+	const struct mmu_rmap_node *node = node_of(head);
+
+	return node ? node->nr == MMU_RMAP_PER_NODE : head->val != 0;
+}
+
+void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare)
+{
+	struct mmu_rmap_node *node = node_of(head);
+
+	if (!head->val) {
+		head->val = (unsigned long)slot;
+		return;
+	}
+	if (!node || node->nr == MMU_RMAP_PER_NODE) {
+		struct mmu_rmap_node *new = *spare;
+
+		*spare = NULL;
+		new->next = node;
+		new->nr = 0;
+		if (!node)
+			new->slot[new->nr++] = (u64 *)head->val;
+		node = new;
+		head->val = (unsigned long)node | RMAP_NODE;
+	}
+	node->slot[node->nr++] = slot;
+}
+
+/* Only the first node has room, so the hole is filled with the first node's last entry. */
+struct mmu_rmap_node *mmu_rmap_del(struct mmu_rmap *head, u64 *slot)
+{
+	struct mmu_rmap_node *first = node_of(head), *node;
+	unsigned int i;
+
+	if (!first) {
+		if (!WARN_ON_ONCE(head->val != (unsigned long)slot))
+			head->val = 0;
+		return NULL;
+	}
+	for (node = first; node; node = node->next)
+		for (i = 0; i < node->nr; i++)
+			if (node->slot[i] == slot)
+				goto found;
+	(void)WARN_ON_ONCE(1);
+	return NULL;
+found:
+	node->slot[i] = first->slot[--first->nr];
+	if (first->nr)
+		return NULL;
+	head->val = first->next ? (unsigned long)first->next | RMAP_NODE : 0;
+	return first;
+}
+
+u64 *mmu_rmap_any(const struct mmu_rmap *head)
+{
+	return mmu_rmap_at(head, 0);
+}
+
+u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i)
+{
+	const struct mmu_rmap_node *node = node_of(head);
+
+	if (!node)
+		return i ? NULL : (u64 *)head->val;
+	for (; node; node = node->next) {
+		if (i < node->nr)
+			return node->slot[i];
+		i -= node->nr;
+	}
+	return NULL;
+}
+
+static unsigned long region_key(gfn_t gfn, int level)
+{
+	return gfn >> (9 * level);
+}
+
+struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_t gfn, int level)
+{
+	return xa_load(&shadow->regions[level - 1], region_key(gfn, level));
+}
+
+static void region_free(struct mmu_region *region)
+{
+	if (!region)
+		return;
+	if (region->head)
+		free_page((unsigned long)region->head);
+	kfree(region);
+}
+
+struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int level)
+{
+	struct xarray *xa = &shadow->regions[level - 1];
+	struct mmu_region *region = mmu_region_find(shadow, gfn, level), *other;
+
+	BUILD_BUG_ON(sizeof(struct mmu_rmap) * MMU_ENTRIES != PAGE_SIZE);
+	if (region)
+		return region;
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return NULL;
+	spin_lock_init(&region->lock);
+	region->head = (struct mmu_rmap *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!region->head)
+		goto fail;
+	other = xa_cmpxchg(xa, region_key(gfn, level), NULL, region, GFP_KERNEL_ACCOUNT);
+	if (!other)
+		return region;
+	region_free(region);
+	return xa_is_err(other) ? NULL : other;
+fail:
+	region_free(region);
+	return NULL;
+}
+
+void mmu_regions_free(struct mmu_shadow *shadow)
+{
+	struct mmu_region *region;
+	unsigned long key;
+	int i;
+
+	for (i = 0; i < MMU_LEAF_MAX; i++) {
+		xa_for_each(&shadow->regions[i], key, region)
+			region_free(region);
+		xa_destroy(&shadow->regions[i]);
+	}
+}

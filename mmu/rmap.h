@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reverse maps: from a frame of the guest (gfn, and the size of the leaf) to the shadow
+ * entries that map it, and from a shadow page to the entries that point to it.
+ *
+ *   regions[level - 1]   (gfn >> 9·level) ─► struct mmu_region
+ *                                              head[512] ─► 0 │ entry │ chain of nodes │ 1
+ *                                              traced[512] bits: gfns whose tables are write-protected
+ *
+ * A region, once made, lives as long as shadow mode does, so that a fault can make it
+ * where sleeping is allowed and use it under the lock.
+ */
+#ifndef PENUMBRA_MMU_RMAP_H
+#define PENUMBRA_MMU_RMAP_H
+
+#include "kapi.h"
+#include "mmu/mmu.h"
+#include "mmu/table.h"
+
+/* A head: 0, the one entry's address, or the address of the first node with bit 0 set. */
+struct mmu_rmap {
+	unsigned long val;
+};
+
+#define MMU_RMAP_PER_NODE	6
+
+struct mmu_rmap_node {
+	struct mmu_rmap_node *next;
+	unsigned long nr;
+	u64 *slot[MMU_RMAP_PER_NODE];
+};
+
+struct mmu_region {
+	spinlock_t lock;		/* of head[] and traced[]; a leaf */
+	unsigned int nr_traced;
+	unsigned long traced[BITS_TO_LONGS(MMU_ENTRIES)];	/* level 1 only */
+	struct mmu_rmap *head;		/* a page of 512 */
+};
+
+/* The region of gfn for leaves of a level (1 to 3), or NULL. */
+struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_t gfn, int level);
+/* The same, made if it is not there. Sleeps. NULL: no memory. */
+struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int level);
+/* All of them; nothing is mapped any more. */
+void mmu_regions_free(struct mmu_shadow *shadow);
+
+static inline struct mmu_rmap *mmu_region_head(struct mmu_region *region, gfn_t gfn, int level)
+{
+	return &region->head[mmu_index(gfn, level)];
+}
+
+/*
+ * The caller holds the head's lock. add: *spare is a node that may be used up (then
+ * *spare is NULL); it must be there unless the head is empty. del: returns a node that became
+ * free, or NULL.
+ */
+void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare);
+struct mmu_rmap_node *mmu_rmap_del(struct mmu_rmap *head, u64 *slot);
+
+/* Would adding to this head use up a node? */
+bool mmu_rmap_wants_node(const struct mmu_rmap *head);
+
+/* Any one entry of the head, or NULL. */
+u64 *mmu_rmap_any(const struct mmu_rmap *head);
+
+/* The i-th entry of the head, in no particular order, or NULL behind the last. */
+u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i);
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Shadow mode, inside: what its files share.
+ *
+ *   guest's tables (V2P)          our tables (V2M), walked by the processor
+ *   cr3 ─► table ─► table         vcpu->root ─► spage ─► spage ─► leaf: pfn
+ *            │ entry ────────────────────────► entry made from it, snap: the guest's entry then
+ *            └ gfn, role ◄──────────────────── stored in the spage
+ *
+ *   shadow.c       the fault: reflect, or link and map; neighbours along with it
+ *   shadow_entry.c one entry: what it may grant, set, changed, removed
+ *   shadow_page.c  shadow pages: found, made, linked, dropped; limits
+ *   shadow_sync.c  what a flush by the guest asks for; roots
+ *   shadow_trace.c tables that rest are write-protected and not looked at any more
+ *   rmap.c         gfn → entries
+ *
+ * To the guest all of this is its TLB and its paging-structure caches: an entry may
+ * stay as it was made until the guest flushes it, and never longer. A guest's table
+ * that is not there needs no flush, so an entry that is absent here is always looked up in
+ * the guest's tables.
+ *
+ * Locking: vm->lock for reading lets faults, INVLPG and CR3 loads of several vCPUs work at the
+ * same time; an entry changes under the lock of its spage. Order: vm->lock, a spage's lock,
+ * the locks of spages further down, then one of the leaves: region->lock, shadow->hash_lock,
+ * shadow->list_lock (lists of spages, parents, busy). Spages are freed, and entries of a gfn removed, under vm->lock for
+ * writing.
+ */
+#ifndef PENUMBRA_MMU_SHADOW_H
+#define PENUMBRA_MMU_SHADOW_H
+
+#include "kapi.h"
+#include "mmu/mmu.h"
+#include "mmu/table.h"
+#include "mmu/rmap.h"
+#include "mmu/walk.h"
+
+/* Entries of the guest and of ours alike. APM vol. 2, 5.2 and 5.3. */
+#define PT_PRESENT	BIT_ULL(0)
+#define PT_WRITE	BIT_ULL(1)
+#define PT_USER		BIT_ULL(2)
+#define PT_PWT		BIT_ULL(3)
+#define PT_PCD		BIT_ULL(4)
+#define PT_ACCESSED	BIT_ULL(5)
+#define PT_DIRTY	BIT_ULL(6)
+#define PT_LARGE	BIT_ULL(7)	/* above level 1 */
+#define PT_PAT		BIT_ULL(7)	/* at level 1 */
+#define PT_GLOBAL	BIT_ULL(8)
+#define PT_PAT_LARGE	BIT_ULL(12)	/* in a large leaf */
+#define PT_KEY		GENMASK_ULL(62, 59)
+#define PT_NX		BIT_ULL(63)
+#define PT_ADDR		GENMASK_ULL(51, 12)
+
+/* What all levels together allow. */
+#define ACC_WRITE	BIT(0)
+#define ACC_USER	BIT(1)
+#define ACC_EXEC	BIT(2)
+#define ACC_ALL		(ACC_WRITE | ACC_USER | ACC_EXEC)
+
+/*
+ * What a spage was built for. Two uses with different roles never share one. The
+ * control bits are those that decide what an entry means.
+ */
+union mmu_role {
+	u32 word;
+	struct {
+		u32 level	: 3;	/* 1 = leaf table */
+		u32 direct	: 1;	/* maps gfn, gfn + 1, …: part of a large page, or paging off */
+		u32 bytes4	: 1;	/* the guest's entries have 4 bytes: two or four of ours for one table */
+		u32 quadrant	: 2;	/* … which part of the guest's table */
+		u32 access	: 3;	/* ACC_*: of the levels above */
+		u32 wp		: 1;	/* CR0.WP */
+		u32 nx		: 1;	/* EFER.NXE */
+		u32 pse		: 1;	/* a 4-byte entry may be a large leaf */
+		u32 pge		: 1;	/* CR4.PGE */
+		u32 smep	: 1;	/* CR4.SMEP, only without WP */
+		u32 lma		: 1;	/* long mode */
+		u32 pae_root	: 1;	/* four entries, of one vCPU */
+		u32 key		: 4;	/* direct: the large page's protection key */
+		u32 pat		: 3;	/* direct: its PAT index */
+	};
+};
+
+/* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
+#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, \
+					   .lma = 1 }.word)
+
+#define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
+
+struct mmu_spage {
+	u64 *entries;			/* ours */
+	u64 *snap;			/* [i]: the guest's entry that entries[i] was made from */
+	const void *guest;		/* the guest's table, or our part of it; NULL: to be found again */
+	gfn_t gfn;			/* the guest's table; direct: the first gfn mapped */
+	union mmu_role role;
+	spinlock_t lock;		/* entries, snap, present, nr_* */
+
+	bool visit;			/* compare at CR3 loads */
+	bool kernel;			/* linked only below the upper half of roots */
+	bool traced;			/* writes to gfn fault, unless it is in visit */
+	bool used;			/* since reclaim looked */
+	bool orphan;			/* on shadow->orphans */
+	u8 rests;			/* visits in a row that found nothing */
+	u8 patience;			/* that many make it traced */
+	u8 window;			/* log2 of how many neighbours a fault looks at */
+	u16 nr_present;
+	u16 nr_nonglobal;		/* leaves that a CR3 load is meant for */
+	unsigned long present[BITS_TO_LONGS(MMU_ENTRIES)];
+	unsigned long busy[BITS_TO_LONGS(MMU_ENTRIES)];	/* tables below that want a visit; may be too many */
+
+	struct mmu_rmap parents;	/* entries that point here; list_lock */
+	unsigned int users;		/* vCPUs that have it as root; vm->lock */
+	struct hlist_node hash;		/* by gfn and role; hash_lock */
+	struct list_head link;		/* list_lock: shadow->pages; or a cache; or vm->shadow->dead */
+	struct list_head orphan_link;	/* list_lock: shadow->orphans */
+	struct list_head root_link;	/* list_lock: shadow->roots */
+	struct list_head rest_link;	/* list_lock: shadow->resting */
+};
+
+#define SHADOW_HASH_BITS	12
+#define SHADOW_WINDOW_MIN	3	/* log2 of the neighbours looked at, at first and at least */
+#define SHADOW_WINDOW_MAX	9
+#define SHADOW_PATIENCE_MIN	8	/* visits without a change until a table is write-protected */
+#define SHADOW_PATIENCE_MAX	128
+#define SHADOW_TRACE_PRESENT	16	/* not worth it for fewer entries */
+#define SHADOW_ROOTS_MAX	32	/* kept although no vCPU uses them */
+#define SHADOW_ORPHANS_MAX	32
+#define SHADOW_RESTING_MAX	4
+
+struct mmu_shadow {
+	struct mmu_vm *vm;
+	u32 generation;			/* of this switch to shadow mode */
+
+	/* Common to all vCPUs; a vCPU that brings others starts everything anew. */
+	u64 pat;
+	u8 maxphyaddr;
+	bool pages_1g, amd;
+	bool known;			/* the above were set */
+	u8 pat_map[8];			/* guest's PAT index → the processor's */
+
+	spinlock_t hash_lock;
+	struct hlist_head hash[1 << SHADOW_HASH_BITS];
+
+	spinlock_t list_lock;
+	struct list_head pages;		/* least lately looked at first */
+	struct list_head roots;		/* … loaded first */
+	struct list_head orphans;	/* linked from nowhere */
+	struct list_head resting;	/* to be write-protected */
+	unsigned int nr_roots, nr_orphans, nr_resting;
+	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
+	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
+
+	gfn_t upper[256];		/* what the upper half of the first root points to … */
+	bool upper_known[256];
+	bool upper_differs;		/* … and another root does not */
+
+	struct xarray regions[MMU_LEAF_MAX];
+};
+
+/* Spages are locked from the root down, at most one of a level. */
+static inline void mmu_spage_lock(struct mmu_spage *sp)
+{
+	spin_lock_nested(&sp->lock, sp->role.level);
+}
+
+static inline void mmu_spage_unlock(struct mmu_spage *sp)
+{
+	spin_unlock(&sp->lock);
+}
+
+/* ---- shadow_entry.c: all under sp->lock or vm->lock for writing ---- */
+
+/* What a guest's entry, with the levels above, allows. */
+unsigned int mmu_entry_access(const struct mmu_spage *sp, u64 gpte);
+
+/* The guest's entry behind entries[i] in 8-byte form, as it is now. sp->guest holds. */
+u64 mmu_guest_entry(const struct mmu_spage *sp, unsigned int i);
+/* The same for an entry as it was read. */
+u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw);
+
+/* The gfn that a leaf made from snap maps. */
+gfn_t mmu_snap_gfn(const struct mmu_spage *sp, u64 snap);
+
+/* Does one of our entries map memory? */
+static inline bool mmu_sp_leaf(const struct mmu_spage *sp, u64 entry)
+{
+	return sp->role.level == 1 || (entry & PT_LARGE);
+}
+
+/*
+ * Make entries[i], empty until now, map P2M's leaf p2m (of level plevel) for gpte.
+ * grant: ACC_* to grant. Needs mmu_entry_ready(). hot: set accessed, and dirty if written.
+ */
+void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
+		   unsigned int grant, u64 p2m, int plevel, bool hot, bool written);
+/* Can it be done: is there a region, and a node for its chain if need be? */
+bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn);
+/* Remove entries[i], leaf or table. Returns what was there. */
+u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
+/* The guest's entry behind entries[i] is gpte now: grant no more than that, and if cheap no less. */
+void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte);
+/* Point the empty entries[i] to child, for the guest's entry gpte. */
+void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
+		    struct mmu_spage *child);
+
+/*
+ * Fill the empty entries[i] for gpte, which is ready, if P2M has the page. False: it was not to be
+ * had that cheaply.
+ */
+bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte);
+/* Is gpte one that may be mapped without a fault: present, accessed, nothing reserved? */
+bool mmu_gpte_ready(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64 gpte);
+
+/* May a leaf of level (2, 3) map gfn's surroundings: no table there is write-protected? */
+bool mmu_may_map_large(struct mmu_vm *vm, gfn_t gfn, int level);
+
+/* vm->lock for writing: remove every entry that maps one of [gfn, gfn + nr); what is dirty P2M remembers. */
+void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr);
+/* vm->lock: were [gfn, gfn + pages of level) dirty (or accessed)? clear: and clear that. */
+bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, bool clear);
+
+/* ---- shadow_page.c ---- */
+
+struct mmu_spage *mmu_spage_at(u64 entry);	/* the one that an entry of ours points to */
+struct mmu_spage *mmu_spage_of(const u64 *slot);	/* the one that an entry of ours is in */
+static inline unsigned int mmu_slot_index(const u64 *slot)
+{
+	return ((unsigned long)slot & ~PAGE_MASK) / sizeof(*slot);
+}
+
+/* Sleeps. */
+struct mmu_spage *mmu_spage_new(bool low);	/* low: entries below 4 GiB */
+void mmu_spage_free(struct mmu_spage *sp);
+/* The next spage made from a guest's table gfn, after prev (NULL: the first). hash_lock, or vm->lock for writing. */
+struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mmu_spage *prev);
+/* The spage for gfn and role, from the hash or the vCPU's cache. *found: it was there. NULL: cache empty. */
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found);
+/* Nothing points to sp any more. */
+void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp);
+static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
+{
+	return READ_ONCE(sp->visit) || !bitmap_empty(sp->busy, MMU_ENTRIES);
+}
+
+/* sp wants visits: tell the tables above. _mark_above: list_lock is held. */
+void mmu_spage_wants_visit(struct mmu_shadow *shadow, struct mmu_spage *sp);
+void mmu_spage_mark_above(struct mmu_spage *sp);
+/* vm->lock for writing, mmu_finish() before it is dropped. */
+void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);
+void mmu_shadow_drop_orphans(struct mmu_vm *vm);
+void mmu_shadow_drop_all(struct mmu_vm *vm);
+unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr);
+void mmu_shadow_trim_roots(struct mmu_vm *vm);
+void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp);	/* remove its entries */
+void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced);
+unsigned long mmu_shadow_bury(struct mmu_vm *vm);	/* free what is dead; after the flush */
+/* The backing of gfn goes: tables of the guest there have to be found again. */
+void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr);
+
+/* Finds sp->guest. False: P2M has nothing for sp->gfn. vm->lock held. */
+bool mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp);
+
+/* Shadow's part of mmu_vcpu_refill() and mmu_vcpu_fini(). */
+void mmu_shadow_refill(struct mmu_vcpu *vcpu);
+void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
+
+/* ---- shadow_sync.c ---- */
+
+/* how much of mmu_sync_tree */
+#define MMU_SYNC_VISIT	0	/* what a CR3 load asks for */
+#define MMU_SYNC_TRACED	BIT(0)	/* tables that are write-protected as well */
+#define MMU_SYNC_GLOBAL	BIT(1)	/* … and those with nothing but global pages */
+
+/* Compare sp, and the tables below, with the guest's. sp->lock not held; the parents' may be. */
+void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how);
+/* An spage that was there already is about to be linked; kernel: below the upper half of a root. */
+void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel);
+/* Compare this table alone. */
+void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp);
+void mmu_unload_root(struct mmu_vcpu *vcpu);
+void mmu_walk_env_of(const struct mmu_vcpu *vcpu, struct mmu_walk_env *env);
+/* What has piled up under the lock for reading. No lock held; does not sleep. */
+void mmu_shadow_chores(struct mmu_vcpu *vcpu);
+
+/* ---- shadow_trace.c ---- */
+
+/* The guest (or somebody for it) writes gfn: its tables are looked at again. region: of gfn. */
+void mmu_untrace(struct mmu_vm *vm, struct mmu_region *region, gfn_t gfn);
+
+static inline bool mmu_traced(const struct mmu_region *region, gfn_t gfn)
+{
+	return region->nr_traced && test_bit(mmu_index(gfn, 1), region->traced);
+}
+
+/* vm->lock for writing: write-protect the tables on shadow->resting, compare them once more. */
+void mmu_trace_resting(struct mmu_vcpu *vcpu);
+/* … sp is dropped. */
+void mmu_trace_end(struct mmu_vm *vm, struct mmu_spage *sp);
+
+/* P2M's leaf for gfn and its level, or 0. vm->lock held. */
+static inline u64 mmu_p2m(const struct mmu_vm *vm, gfn_t gfn, int *level)
+{
+	const u64 *slot = mmu_p2m_slot(vm, gfn, level);
+
+	return slot ? READ_ONCE(*slot) : 0;
+}
+
+#endif

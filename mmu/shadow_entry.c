@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One entry of a shadow page: what the guest's entry lets it grant, and how it comes,
+ * changes and goes.
+ *
+ *   guest's entry ── 8-byte form ──► snap[i]      rights of all levels · dirty? · P2M's rights · traced?
+ *                                    entries[i] = pfn of P2M │ what all of them allow │ type, key
+ *
+ * The levels above are open (writable, user, executable): a leaf carries the rights of
+ * the whole path, since without CR0.WP a supervisor's write ignores them at every level. A guest's
+ * page that is not dirty is mapped read-only, and one not accessed not at all, so that the
+ * first write and the first use come to mmu_walk(), which sets those bits.
+ */
+#include "mmu/shadow.h"
+
+/* What of a guest's entry matters; the rest is the guest's to use. */
+#define LEAF_MATTERS	(PT_PRESENT | PT_WRITE | PT_USER | PT_PWT | PT_PCD | PT_ACCESSED | PT_DIRTY | \
+			 PT_LARGE | PT_GLOBAL | PT_ADDR | PT_KEY | PT_NX)
+#define TABLE_MATTERS	(PT_PRESENT | PT_WRITE | PT_USER | PT_ACCESSED | PT_LARGE | PT_ADDR | PT_NX)
+
+#define PAT_INDEX_BITS	3
+
+unsigned int mmu_entry_access(const struct mmu_spage *sp, u64 gpte)
+{
+	unsigned int access = 0;
+
+	if (gpte & PT_WRITE)
+		access |= ACC_WRITE;
+	if (gpte & PT_USER)
+		access |= ACC_USER;
+	if (!(sp->role.nx && (gpte & PT_NX)))
+		access |= ACC_EXEC;
+	return access & sp->role.access;
+}
+
+/* A 4 MiB entry as two of 2 MiB; bits 20:13 are address bits 39:32 (APM vol. 2, 5.2.2). */
+static u64 split_4m(u32 raw, unsigned int half)
+{
+	u64 base = (raw & GENMASK_ULL(31, 22)) | (raw & GENMASK_ULL(20, 13)) << (32 - 13);
+
+	return base | (u64)half << 21 | (raw & (PT_PAT_LARGE | GENMASK_ULL(11, 0)));
+}
+
+u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw)
+{
+	if (!sp->role.bytes4 || sp->role.level == 1)
+		return raw;
+	if (!sp->role.pse)
+		return raw & ~PT_LARGE;
+	return raw & PT_LARGE ? split_4m(raw, i & 1) : raw;
+}
+
+u64 mmu_guest_entry(const struct mmu_spage *sp, unsigned int i)
+{
+	const u32 *entry4 = sp->guest;
+
+	if (likely(!sp->role.bytes4))
+		return READ_ONCE(((const u64 *)sp->guest)[i]);
+	return mmu_gpte_form(sp, i, READ_ONCE(entry4[sp->role.level == 1 ? i : i / 2]));
+}
+
+gfn_t mmu_snap_gfn(const struct mmu_spage *sp, u64 snap)
+{
+	return mmu_align((snap & PT_ADDR) >> PAGE_SHIFT, sp->role.level);
+}
+
+/* The memory type, as the index that means it to this processor. */
+static u64 type_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp, u64 gpte)
+{
+	bool large = sp->role.level > 1;
+	unsigned int i = sp->role.pat;
+
+	if (!sp->role.direct)
+		i = (gpte & (PT_PWT | PT_PCD)) >> 3 | (gpte & (large ? PT_PAT_LARGE : PT_PAT) ? 4 : 0);
+	i = shadow->pat_map[i];
+	return (u64)(i & 3) << 3 | (i & 4 ? (large ? PT_PAT_LARGE : PT_PAT) : 0);
+}
+
+/* All of a leaf but the address, the write bit, accessed and dirty. */
+static u64 leaf_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp, u64 gpte,
+		     unsigned int grant)
+{
+	u64 bits = PT_PRESENT | type_bits(shadow, sp, gpte);
+
+	if (grant & ACC_USER)
+		bits |= PT_USER;
+	if (!(grant & ACC_EXEC))
+		bits |= PT_NX;
+	if (sp->role.level > 1)
+		bits |= PT_LARGE;
+	if (sp->role.direct)
+		return bits | (u64)sp->role.key << 59;
+	if (sp->role.pge)
+		bits |= gpte & PT_GLOBAL;
+	return sp->role.bytes4 ? bits : bits | (gpte & PT_KEY);
+}
+
+static bool is_nonglobal(const struct mmu_spage *sp, u64 entry)
+{
+	return !sp->role.direct && !(entry & PT_GLOBAL);
+}
+
+static void count_leaf(struct mmu_vm *vm, struct mmu_spage *sp, u64 entry, int n)
+{
+	atomic64_add(n, &vm->stat.shadow_leaves);
+	if (!is_nonglobal(sp, entry))
+		return;
+	sp->nr_nonglobal += n;
+	if (n > 0 && !sp->visit && !sp->traced) {
+		sp->visit = true;
+		mmu_spage_wants_visit(vm->shadow, sp);
+	}
+}
+
+bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn)
+{
+	return vcpu->cache.nr_nodes &&
+	       mmu_region_find(vcpu->vm->shadow, gfn, sp->role.level);
+}
+
+/* Add slot to head, with a node of the vCPU's if one is needed. */
+static void rmap_add(struct mmu_vcpu *vcpu, struct mmu_rmap *head, u64 *slot)
+{
+	struct mmu_cache *cache = &vcpu->cache;
+	struct mmu_rmap_node *spare = cache->node[cache->nr_nodes - 1];
+
+	mmu_rmap_add(head, slot, &spare);
+	if (!spare)
+		cache->nr_nodes--;
+}
+
+void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
+		   unsigned int grant, u64 p2m, int plevel, bool hot, bool written)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	int level = sp->role.level;
+	gfn_t gfn = mmu_snap_gfn(sp, gpte);
+	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, level);
+	u64 pfn = (p2m & PT_ADDR) >> PAGE_SHIFT, entry;
+
+	pfn = mmu_align(pfn, plevel) + (gfn & (mmu_level_pages(plevel) - 1));
+	entry = pfn << PAGE_SHIFT | leaf_bits(vm->shadow, sp, gpte, grant);
+	if (hot)
+		entry |= PT_ACCESSED;
+
+	spin_lock(&region->lock);
+	if ((grant & ACC_WRITE) && !(level == 1 && mmu_traced(region, gfn)))
+		entry |= PT_WRITE | (written ? PT_DIRTY : 0);
+	rmap_add(vcpu, mmu_region_head(region, gfn, level), &sp->entries[i]);
+	WRITE_ONCE(sp->entries[i], entry);
+	spin_unlock(&region->lock);
+
+	sp->snap[i] = gpte;
+	__set_bit(i, sp->present);
+	sp->nr_present++;
+	count_leaf(vm, sp, entry, 1);
+}
+
+/*
+ * A dirty entry goes before the dirty log has seen it. P2M's leaf remembers: whoever clears
+ * that also flushes the TLBs that may still know the page as dirty.
+ */
+static void remember_dirty(struct mmu_vm *vm, gfn_t gfn)
+{
+	int level;
+	u64 *slot = mmu_p2m_slot(vm, gfn, &level);
+	u64 old;
+
+	if (!slot)
+		return;
+	old = READ_ONCE(*slot);
+	while (!(old & vm->fmt->dirty) && !try_cmpxchg64(slot, &old, old | vm->fmt->dirty))
+		;
+}
+
+static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 *old)
+{
+	int level = sp->role.level;
+	gfn_t gfn = mmu_snap_gfn(sp, sp->snap[i]);
+	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, level);
+	struct mmu_rmap_node *node;
+
+	spin_lock(&region->lock);
+	*old = xchg(&sp->entries[i], 0);
+	node = mmu_rmap_del(mmu_region_head(region, gfn, level), &sp->entries[i]);
+	spin_unlock(&region->lock);
+	kfree(node);
+	count_leaf(vm, sp, *old, -1);
+	if (unlikely(vm->logs) && (*old & PT_DIRTY))
+		remember_dirty(vm, gfn);
+}
+
+static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 *old)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	struct mmu_spage *child;
+	struct mmu_rmap_node *node;
+	bool last;
+
+	*old = xchg(&sp->entries[i], 0);
+	child = mmu_spage_at(*old);
+	spin_lock(&shadow->list_lock);
+	node = mmu_rmap_del(&child->parents, &sp->entries[i]);
+	clear_bit(i, sp->busy);
+	last = !child->parents.val;
+	spin_unlock(&shadow->list_lock);
+	kfree(node);
+	if (last)
+		mmu_spage_orphaned(shadow, child);
+}
+
+u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
+{
+	u64 old;
+
+	if (mmu_sp_leaf(sp, sp->entries[i]))
+		remove_leaf(vm, sp, i, &old);
+	else
+		unlink_child(vm, sp, i, &old);
+	__clear_bit(i, sp->present);
+	sp->nr_present--;
+	/* The vCPU that asked for this flushes its TLB; another one may go on using the entry. */
+	WRITE_ONCE(vm->shadow->stale, true);
+	return old;
+}
+
+bool mmu_gpte_ready(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64 gpte)
+{
+	int level = sp->role.level;
+
+	/* Another vCPU's table, in a mode that this one is not in: it will see for itself. */
+	if ((sp->role.word & ROLE_COMMON) != vcpu->role)
+		return false;
+	if ((gpte & (PT_PRESENT | PT_ACCESSED)) != (PT_PRESENT | PT_ACCESSED))
+		return false;
+	if (level == 1)
+		return sp->role.bytes4 || !(gpte & vcpu->leaf_rsvd[0]);
+	return level == 2 && !sp->role.bytes4 && (gpte & PT_LARGE) && !(gpte & vcpu->leaf_rsvd[1]);
+}
+
+bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	gfn_t gfn = mmu_snap_gfn(sp, gpte);
+	unsigned int grant = mmu_entry_access(sp, gpte);
+	int plevel;
+	u64 p2m = mmu_p2m(vm, gfn, &plevel);
+
+	if (!p2m || plevel < sp->role.level || !mmu_entry_ready(vcpu, sp, gfn))
+		return false;
+	if (sp->role.level > 1 && !mmu_may_map_large(vm, gfn, sp->role.level))
+		return false;
+	if (!(p2m & vm->fmt->write) || (!sp->role.direct && !(gpte & PT_DIRTY)))
+		grant &= ~ACC_WRITE;
+	mmu_entry_map(vcpu, sp, i, gpte, grant, p2m, plevel, false, false);
+	vcpu->stat.ahead++;
+	return true;
+}
+
+/* May entries[i], now without the write bit, have it? */
+static bool may_write(struct mmu_vm *vm, const struct mmu_spage *sp, gfn_t gfn)
+{
+	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, 1);
+	int plevel;
+
+	return (mmu_p2m(vm, gfn, &plevel) & vm->fmt->write) &&
+	       !(sp->role.level == 1 && mmu_traced(region, gfn));
+}
+
+/* The same page with other rights. */
+static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
+{
+	const u64 keep = PT_ADDR & ~(sp->role.level > 1 ? PT_PAT_LARGE : 0);
+	struct mmu_vm *vm = vcpu->vm;
+	unsigned int grant = mmu_entry_access(sp, gpte);
+	u64 old = READ_ONCE(sp->entries[i]), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
+	bool write = (grant & ACC_WRITE) && (gpte & PT_DIRTY);
+
+	if (write && !(old & PT_WRITE))
+		write = may_write(vm, sp, mmu_snap_gfn(sp, gpte));
+	do {
+		new = (old & (keep | PT_ACCESSED | PT_DIRTY)) | bits | (write ? PT_WRITE : 0);
+	} while (!try_cmpxchg64(&sp->entries[i], &old, new));
+	count_leaf(vm, sp, old, -1);
+	count_leaf(vm, sp, new, 1);
+	sp->snap[i] = gpte;
+	WRITE_ONCE(vm->shadow->stale, true);
+}
+
+void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
+{
+	u64 old = sp->entries[i], differs = gpte ^ sp->snap[i];
+
+	if (!mmu_sp_leaf(sp, old)) {
+		/* Accessed was not set, and is: nothing to do. */
+		if (!(differs & TABLE_MATTERS & ~(gpte & PT_ACCESSED)))
+			sp->snap[i] = gpte;
+		else
+			mmu_entry_remove(vcpu->vm, sp, i);
+		return;
+	}
+	if (!(differs & LEAF_MATTERS)) {
+		sp->snap[i] = gpte;
+		return;
+	}
+	vcpu->stat.corrected++;
+	/* Without WP a read-only page may be mapped writable for the supervisor alone. */
+	if (!mmu_gpte_ready(vcpu, sp, gpte) || !sp->role.wp) {
+		mmu_entry_remove(vcpu->vm, sp, i);
+		return;
+	}
+	if (mmu_snap_gfn(sp, gpte) == mmu_snap_gfn(sp, sp->snap[i])) {
+		change_rights(vcpu, sp, i, gpte);
+		return;
+	}
+	mmu_entry_remove(vcpu->vm, sp, i);
+	mmu_entry_ahead(vcpu, sp, i, gpte);
+}
+
+void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
+		    struct mmu_spage *child)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	u64 entry = virt_to_phys(child->entries) | PT_PRESENT;
+
+	if (!sp->role.pae_root)		/* whose entries have no rights (APM vol. 2, 5.2.3) */
+		entry |= PT_WRITE | PT_USER | PT_ACCESSED;
+	spin_lock(&shadow->list_lock);
+	rmap_add(vcpu, &child->parents, &sp->entries[i]);
+	if (mmu_spage_needs_visit(child))
+		mmu_spage_mark_above(child);
+	spin_unlock(&shadow->list_lock);
+	WRITE_ONCE(sp->entries[i], entry);
+	sp->snap[i] = gpte;
+	__set_bit(i, sp->present);
+	sp->nr_present++;
+	vcpu->stat.linked++;
+}
+
+static void unmap_region(struct mmu_vm *vm, struct mmu_region *region, int level, gfn_t start, gfn_t end)
+{
+	gfn_t gfn;
+
+	for (gfn = start; gfn < end; gfn += mmu_level_pages(level)) {
+		u64 *slot;
+
+		while ((slot = mmu_rmap_any(mmu_region_head(region, gfn, level))))
+			mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	}
+}
+
+void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	gfn_t end = gfn + nr;
+	int level;
+
+	lockdep_assert_held_write(&vm->lock);
+	for (level = 1; level <= MMU_LEAF_MAX; level++) {
+		u64 span = mmu_level_pages(level + 1);
+		unsigned long key = gfn >> (9 * level), last = (end - 1) >> (9 * level);
+		struct mmu_region *region = xa_find(&shadow->regions[level - 1], &key, last, XA_PRESENT);
+
+		for (; region; region = xa_find_after(&shadow->regions[level - 1], &key, last, XA_PRESENT)) {
+			gfn_t start = max_t(u64, mmu_align(gfn, level), key * span);
+
+			unmap_region(vm, region, level, start, min_t(u64, end, (key + 1) * span));
+		}
+	}
+	mmu_shadow_forget_tables(vm, gfn, nr);
+	vm->flush_due = true;
+}
+
+bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, bool clear)
+{
+	gfn_t end = gfn + mmu_level_pages(level);
+	bool found = false;
+	int l;
+
+	for (l = 1; l <= MMU_LEAF_MAX; l++) {
+		gfn_t g;
+
+		for (g = mmu_align(gfn, l); g < end; g += mmu_level_pages(l)) {
+			struct mmu_region *region = mmu_region_find(vm->shadow, g, l);
+			unsigned int i;
+			u64 *slot;
+
+			if (!region) {
+				g = mmu_align(g, l + 1) + mmu_level_pages(l + 1) - mmu_level_pages(l);
+				continue;
+			}
+			spin_lock(&region->lock);
+			for (i = 0; (slot = mmu_rmap_at(mmu_region_head(region, g, l), i)); i++) {
+				found |= READ_ONCE(*slot) & bits;
+				if (clear)
+					mmu_clear_bits(slot, bits);
+			}
+			spin_unlock(&region->lock);
+		}
+	}
+	return found;
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shadow pages: how they are found, made and dropped.
+ *
+ *   mmu_spage_new ─► vCPU's cache ─► mmu_spage_get: hash (gfn, role), shadow->pages
+ *                                       │ linked from entries above (parents), or a root
+ *                                       │ last parent gone, no root
+ *                                       ▼
+ *                                    shadow->orphans     still findable: may be linked again
+ *                                       │ enough of them, limit, memory pressure
+ *                                       ▼
+ *                    mmu_spage_drop: out of the hash, entries gone ─► shadow->dead ─► flush ─► freed
+ */
+#include "mmu/mode.h"
+#include "mmu/shadow.h"
+
+struct mmu_spage *mmu_spage_of(const u64 *slot)
+{
+	return (struct mmu_spage *)page_private(virt_to_page(slot));
+}
+
+struct mmu_spage *mmu_spage_at(u64 entry)
+{
+	return mmu_spage_of(phys_to_virt(entry & PT_ADDR));
+}
+
+void mmu_spage_free(struct mmu_spage *sp)
+{
+	if (sp->entries) {
+		set_page_private(virt_to_page(sp->entries), 0);
+		free_page((unsigned long)sp->entries);
+	}
+	if (sp->snap)
+		free_page((unsigned long)sp->snap);
+	kfree(sp);
+}
+
+struct mmu_spage *mmu_spage_new(bool low)
+{
+	struct mmu_spage *sp = kzalloc(sizeof(*sp), GFP_KERNEL_ACCOUNT);
+
+	if (!sp)
+		return NULL;
+	sp->entries = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT | (low ? GFP_DMA32 : 0));
+	sp->snap = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!sp->entries || !sp->snap) {
+		mmu_spage_free(sp);
+		return NULL;
+	}
+	set_page_private(virt_to_page(sp->entries), (unsigned long)sp);
+	spin_lock_init(&sp->lock);
+	INIT_LIST_HEAD(&sp->link);
+	INIT_LIST_HEAD(&sp->orphan_link);
+	INIT_LIST_HEAD(&sp->root_link);
+	INIT_LIST_HEAD(&sp->rest_link);
+	sp->window = SHADOW_WINDOW_MIN;
+	sp->patience = SHADOW_PATIENCE_MIN;
+	return sp;
+}
+
+static struct hlist_head *bucket(struct mmu_shadow *shadow, gfn_t gfn)
+{
+	return &shadow->hash[(u64)(gfn * 0x9e3779b97f4a7c15ULL) >> (64 - SHADOW_HASH_BITS)];
+}
+
+/* hash_lock held. */
+static struct mmu_spage *find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_role role)
+{
+	struct mmu_spage *sp;
+
+	hlist_for_each_entry(sp, bucket(shadow, gfn), hash)
+		if (sp->gfn == gfn && sp->role.word == role.word)
+			return sp;
+	return NULL;
+}
+
+static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union mmu_role role)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	sp->gfn = gfn;
+	sp->role = role;
+	sp->visit = !role.direct;
+	hlist_add_head(&sp->hash, bucket(shadow, gfn));
+	spin_lock(&shadow->list_lock);
+	list_add_tail(&sp->link, &shadow->pages);
+	spin_unlock(&shadow->list_lock);
+	atomic64_inc(&vcpu->vm->stat.shadow_pages);
+}
+
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	struct mmu_cache *cache = &vcpu->cache;
+	struct mmu_spage *sp;
+
+	spin_lock(&shadow->hash_lock);
+	sp = find(shadow, gfn, role);
+	*found = sp;
+	if (!sp && cache->nr_pages) {
+		sp = cache->page[--cache->nr_pages];
+		insert(vcpu, sp, gfn, role);
+	}
+	spin_unlock(&shadow->hash_lock);
+	return sp;
+}
+
+bool mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp)
+{
+	int plevel;
+	u64 p2m = mmu_p2m(vm, sp->gfn, &plevel), pfn;
+	const char *page;
+
+	if (!p2m)
+		return false;
+	pfn = mmu_align((p2m & vm->fmt->addr) >> PAGE_SHIFT, plevel) +
+	      (sp->gfn & (mmu_level_pages(plevel) - 1));
+	page = vm->host->pfn_to_virt(vm, pfn);
+	if (!page)
+		return false;
+	if (sp->role.bytes4)	/* a leaf table is two of ours, a directory four */
+		page += sp->role.quadrant * (sp->role.level == 1 ? PAGE_SIZE / 2 : PAGE_SIZE / 4);
+	WRITE_ONCE(sp->guest, page);
+	return true;
+}
+
+void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp)
+{
+	spin_lock(&shadow->list_lock);
+	if (!sp->orphan && list_empty(&sp->root_link)) {
+		sp->orphan = true;
+		shadow->nr_orphans++;
+		list_add_tail(&sp->orphan_link, &shadow->orphans);
+	}
+	spin_unlock(&shadow->list_lock);
+}
+
+/* list_lock held. */
+static void no_orphan(struct mmu_shadow *shadow, struct mmu_spage *sp)
+{
+	if (!sp->orphan)
+		return;
+	sp->orphan = false;
+	shadow->nr_orphans--;
+	list_del_init(&sp->orphan_link);
+}
+
+void mmu_spage_mark_above(struct mmu_spage *sp)
+{
+	unsigned int i;
+	u64 *slot;
+
+	for (i = 0; (slot = mmu_rmap_at(&sp->parents, i)); i++) {
+		struct mmu_spage *parent = mmu_spage_of(slot);
+
+		if (!test_and_set_bit(mmu_slot_index(slot), parent->busy))
+			mmu_spage_mark_above(parent);
+	}
+}
+
+void mmu_spage_wants_visit(struct mmu_shadow *shadow, struct mmu_spage *sp)
+{
+	spin_lock(&shadow->list_lock);
+	mmu_spage_mark_above(sp);
+	spin_unlock(&shadow->list_lock);
+}
+
+/* ------------------------------------------------------------- dropping -- */
+
+void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, sp->present, MMU_ENTRIES)
+		mmu_entry_remove(vm, sp, i);
+}
+
+void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	u64 *slot;
+
+	lockdep_assert_held_write(&vm->lock);
+	mmu_spage_empty(vm, sp);
+	while ((slot = mmu_rmap_any(&sp->parents)))
+		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	if (sp->traced)
+		mmu_trace_end(vm, sp);
+	hlist_del_init(&sp->hash);
+	no_orphan(shadow, sp);
+	if (!list_empty(&sp->root_link)) {
+		list_del_init(&sp->root_link);
+		shadow->nr_roots--;
+	}
+	if (!list_empty(&sp->rest_link)) {
+		list_del_init(&sp->rest_link);
+		shadow->nr_resting--;
+	}
+	list_move_tail(&sp->link, &shadow->dead);
+	vm->flush_due = true;
+}
+
+static bool in_use(const struct mmu_spage *sp)
+{
+	return sp->parents.val || sp->users || !list_empty(&sp->root_link);
+}
+
+void mmu_shadow_drop_orphans(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+
+	lockdep_assert_held_write(&vm->lock);
+	while (!list_empty(&shadow->orphans)) {
+		struct mmu_spage *sp = list_first_entry(&shadow->orphans, struct mmu_spage, orphan_link);
+
+		/* Linked again since? */
+		if (in_use(sp))
+			no_orphan(shadow, sp);
+		else
+			mmu_spage_drop(vm, sp);
+	}
+}
+
+void mmu_shadow_trim_roots(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	struct mmu_spage *sp, *next;
+
+	lockdep_assert_held_write(&vm->lock);
+	list_for_each_entry_safe(sp, next, &shadow->roots, root_link) {
+		if (shadow->nr_roots <= SHADOW_ROOTS_MAX)
+			break;
+		if (!sp->users)
+			mmu_spage_drop(vm, sp);
+	}
+}
+
+void mmu_shadow_drop_all(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	struct mmu_spage *sp, *next;
+
+	lockdep_assert_held_write(&vm->lock);
+	list_for_each_entry_safe(sp, next, &shadow->pages, link) {
+		if (sp->users)
+			mmu_spage_empty(vm, sp);
+		else
+			mmu_spage_drop(vm, sp);
+	}
+	mmu_shadow_drop_orphans(vm);
+}
+
+/*
+ * The list is gone round like a clock: what faults have passed through since the last
+ * time stays once more. Roots in use stay; what is below them may go.
+ */
+unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	unsigned long scan = 2 * atomic64_read(&vm->stat.shadow_pages), found = 0;
+
+	lockdep_assert_held_write(&vm->lock);
+	for (; scan && found < nr && !list_empty(&shadow->pages); scan--) {
+		struct mmu_spage *sp = list_first_entry(&shadow->pages, struct mmu_spage, link);
+
+		if (sp->users || sp->used) {
+			sp->used = false;
+			list_move_tail(&sp->link, &shadow->pages);
+			continue;
+		}
+		mmu_spage_drop(vm, sp);
+		found++;
+	}
+	mmu_shadow_drop_orphans(vm);
+	atomic64_add(found, &vm->stat.shadow_dropped);
+	return found;
+}
+
+unsigned long mmu_shadow_bury(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	unsigned long freed = 0;
+
+	while (!list_empty(&shadow->dead)) {
+		struct mmu_spage *sp = list_first_entry(&shadow->dead, struct mmu_spage, link);
+
+		list_del(&sp->link);
+		mmu_spage_free(sp);
+		atomic64_dec(&vm->stat.shadow_pages);
+		freed++;
+	}
+	return freed;
+}
+
+struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mmu_spage *prev)
+{
+	struct hlist_node *node = prev ? prev->hash.next : bucket(shadow, gfn)->first;
+
+	for (; node; node = node->next) {
+		struct mmu_spage *sp = container_of(node, struct mmu_spage, hash);
+
+		if (sp->gfn == gfn && !sp->role.direct)
+			return sp;
+	}
+	return NULL;
+}
+
+void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	struct mmu_spage *sp;
+	gfn_t end = gfn + nr;
+
+	lockdep_assert_held_write(&vm->lock);
+	if (nr > MMU_ENTRIES) {
+		list_for_each_entry(sp, &shadow->pages, link)
+			if (sp->gfn >= gfn && sp->gfn < end)
+				sp->guest = NULL;
+		return;
+	}
+	for (; gfn < end; gfn++)
+		for (sp = NULL; (sp = mmu_spage_next(shadow, gfn, sp)); )
+			sp->guest = NULL;
+}
+
+/* Every spage made from gfn: see mmu_untrace(). */
+void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced)
+{
+	struct mmu_spage *sp = NULL;
+
+	spin_lock(&shadow->hash_lock);
+	while ((sp = mmu_spage_next(shadow, gfn, sp))) {
+		if (sp->traced == traced)
+			continue;
+		sp->traced = traced;
+		sp->visit = !traced;
+		sp->rests = 0;
+		if (traced)
+			continue;
+		sp->patience = min_t(unsigned int, 2 * sp->patience, SHADOW_PATIENCE_MAX);
+		mmu_spage_wants_visit(shadow, sp);
+	}
+	spin_unlock(&shadow->hash_lock);
+}

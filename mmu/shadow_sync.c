@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a flush by the guest asks for: entries made from what its tables no longer say
+ * are corrected. And roots, since a flush is mostly a load of CR3.
+ *
+ *   CR3 load    the tables below the new root that want a visit:  present entries compared
+ *                 with the guest's table as it is now
+ *               not: tables at rest, which are write-protected; kernel tables that map
+ *               global pages only, which a CR3 load leaves alone
+ *   INVLPG      the entries on the path of one address
+ *   everything  all tables
+ *
+ *   root ─ busy ─► table ─ busy ─► table      a bit for each table below that has one to visit
+ *                                             below it; set at once, cleared by the visit
+ */
+#include "mmu/mode.h"
+#include "mmu/shadow.h"
+
+/* Compare each present entry. sp->lock held. Returns how many differed. */
+static unsigned int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+{
+	unsigned int i, differ = 0;
+
+	vcpu->stat.compared++;
+	if (!sp->guest && !mmu_spage_resolve(vcpu->vm, sp)) {
+		mmu_spage_empty(vcpu->vm, sp);
+		return 1;
+	}
+	for_each_set_bit(i, sp->present, MMU_ENTRIES) {
+		u64 gpte = mmu_guest_entry(sp, i);
+
+		if (likely(gpte == sp->snap[i]))
+			continue;
+		mmu_entry_update(vcpu, sp, i, gpte);
+		differ++;
+	}
+	return differ;
+}
+
+void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+{
+	mmu_spage_lock(sp);
+	compare(vcpu, sp);
+	mmu_spage_unlock(sp);
+}
+
+/* Nothing has changed for so long that the comparisons cost more than a fault would. */
+static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
+{
+	spin_lock(&shadow->list_lock);
+	if (list_empty(&sp->rest_link)) {
+		list_add_tail(&sp->rest_link, &shadow->resting);
+		shadow->nr_resting++;
+	}
+	spin_unlock(&shadow->list_lock);
+}
+
+static void visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+{
+	mmu_spage_lock(sp);
+	if (compare(vcpu, sp))
+		sp->rests = 0;
+	else if (!sp->traced && ++sp->rests >= sp->patience && sp->nr_present >= SHADOW_TRACE_PRESENT)
+		comes_to_rest(vcpu->vm->shadow, sp);
+	mmu_spage_unlock(sp);
+}
+
+/* The table below entries[i], or NULL. It cannot go while vm->lock is held. */
+static struct mmu_spage *child_of(struct mmu_spage *sp, unsigned int i)
+{
+	u64 entry = READ_ONCE(sp->entries[i]);
+
+	return (entry & PT_PRESENT) && !mmu_sp_leaf(sp, entry) ? mmu_spage_at(entry) : NULL;
+}
+
+static bool to_compare(const struct mmu_spage *sp, unsigned int how)
+{
+	if (sp->role.direct || sp->role.pae_root)
+		return false;
+	if (how & MMU_SYNC_GLOBAL)
+		return true;
+	if (sp->traced)
+		return how & MMU_SYNC_TRACED;
+	return sp->visit;
+}
+
+void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	unsigned int i;
+
+	if (to_compare(sp, how))
+		visit(vcpu, sp);
+	if (sp->role.level == 1)
+		return;
+	for_each_set_bit(i, how ? sp->present : sp->busy, MMU_ENTRIES) {
+		struct mmu_spage *child = child_of(sp, i);
+
+		if (child)
+			mmu_sync_tree(vcpu, child, how);
+		spin_lock(&shadow->list_lock);
+		if (!child || !mmu_spage_needs_visit(child))
+			clear_bit(i, sp->busy);
+		spin_unlock(&shadow->list_lock);
+	}
+}
+
+void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	/*
+	 * A kernel's table also in the lower half: then global pages may be reached on two
+	 * ways, and are no longer left alone.
+	 */
+	if (sp->kernel && !kernel)
+		WRITE_ONCE(shadow->upper_differs, true);
+	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
+	mmu_sync_tree(vcpu, sp, sp->parents.val && !shadow->upper_differs ? MMU_SYNC_VISIT
+									  : MMU_SYNC_GLOBAL);
+}
+
+void mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	struct mmu_spage *sp;
+
+	vcpu->stat.invlpg++;
+	if (!vm->shadow || !vcpu->root)
+		return;
+	if (vcpu->levels == 3)
+		gva = (u32)gva;
+	read_lock(&vm->lock);
+	for (sp = vcpu->root; sp && !sp->role.direct; ) {
+		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
+		u64 gpte;
+
+		mmu_spage_lock(sp);
+		if (sp->role.pae_root) {
+			;	/* loaded with CR3 only */
+		} else if (!sp->guest && !mmu_spage_resolve(vm, sp)) {
+			mmu_spage_empty(vm, sp);
+		} else {
+			gpte = mmu_guest_entry(sp, i);
+			if (!test_bit(i, sp->present)) {
+				if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte))
+					mmu_entry_ahead(vcpu, sp, i, gpte);
+			} else if (gpte != sp->snap[i]) {
+				mmu_entry_update(vcpu, sp, i, gpte);
+			}
+		}
+		mmu_spage_unlock(sp);
+		sp = sp->role.level > 1 ? child_of(sp, i) : NULL;
+	}
+	read_unlock(&vm->lock);
+}
+
+/* ---------------------------------------------------------------- roots -- */
+
+/* list_lock held. */
+static void use_root(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	if (!sp->role.pae_root) {
+		if (list_empty(&sp->root_link))
+			shadow->nr_roots++;
+		list_move_tail(&sp->root_link, &shadow->roots);
+	}
+	if (vcpu->root == sp)
+		return;
+	if (vcpu->root)
+		vcpu->root->users--;
+	sp->users++;
+	vcpu->root = sp;
+}
+
+void mmu_unload_root(struct mmu_vcpu *vcpu)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	if (vcpu->root && shadow && vcpu->shadow_generation == shadow->generation) {
+		spin_lock(&shadow->list_lock);
+		vcpu->root->users--;
+		spin_unlock(&shadow->list_lock);
+	}
+	vcpu->root = NULL;
+}
+
+/* What the four entries above PAE tables stand for. gpte 0: nothing. */
+static void pae_entry(const struct mmu_vcpu *vcpu, unsigned int i, u64 *gpte, gfn_t *gfn,
+		      union mmu_role *role)
+{
+	const struct mmu_paging *p = &vcpu->paging;
+
+	role->word = vcpu->role;
+	role->level = 2;
+	role->access = ACC_ALL;
+	if (!(p->cr0 & X86_CR0_PG)) {
+		role->direct = 1;
+		*gfn = (gfn_t)i << 18;
+		*gpte = (u64)i << 30 | PT_PRESENT;
+	} else if (role->bytes4) {
+		role->quadrant = i;
+		*gfn = (p->cr3 & GENMASK_ULL(31, 12)) >> PAGE_SHIFT;
+		*gpte = *gfn << PAGE_SHIFT | PT_PRESENT;
+	} else {
+		*gpte = p->pdptrs[i] & PT_PRESENT ? p->pdptrs[i] : 0;
+		*gfn = (*gpte & PT_ADDR) >> PAGE_SHIFT;
+	}
+}
+
+/* False: the vCPU's cache is used up. */
+static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+{
+	union mmu_role role;
+	struct mmu_spage *child;
+	bool found;
+	gfn_t gfn;
+	u64 gpte;
+
+	pae_entry(vcpu, i, &gpte, &gfn, &role);
+	if (test_bit(i, sp->present)) {
+		child = mmu_spage_at(sp->entries[i]);
+		if (gpte && child->gfn == gfn && child->role.word == role.word)
+			return true;
+		mmu_entry_remove(vcpu->vm, sp, i);
+	}
+	if (!gpte)
+		return true;
+	if (!vcpu->cache.nr_nodes)
+		return false;
+	child = mmu_spage_get(vcpu, gfn, role, &found);
+	if (!child)
+		return false;
+	if (found)
+		mmu_sync_found(vcpu, child, false);
+	mmu_entry_link(vcpu, sp, i, gpte, child);
+	return true;
+}
+
+static bool load_pae(struct mmu_vcpu *vcpu)
+{
+	struct mmu_spage *sp = vcpu->pae_root;
+	bool ok = true;
+	unsigned int i;
+
+	mmu_spage_lock(sp);
+	for (i = 0; i < 4 && ok; i++)
+		ok = load_pae_entry(vcpu, sp, i);
+	mmu_spage_unlock(sp);
+	return ok;
+}
+
+static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
+{
+	gfn_t gfn = (vcpu->paging.cr3 & PT_ADDR) >> PAGE_SHIFT;
+	union mmu_role role = { .word = vcpu->role };
+
+	role.level = vcpu->levels;
+	role.access = ACC_ALL;
+	return mmu_spage_get(vcpu, gfn, role, found);
+}
+
+/* vm->lock held. False: the vCPU's cache is used up. */
+static bool load_root(struct mmu_vcpu *vcpu, unsigned int how)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	struct mmu_spage *sp = vcpu->pae_root;
+	bool found = true;
+
+	if (vcpu->levels > 3)
+		sp = find_root(vcpu, &found);
+	else if (!load_pae(vcpu))
+		return false;
+	if (!sp)
+		return false;
+	spin_lock(&shadow->list_lock);
+	use_root(vcpu, sp);
+	spin_unlock(&shadow->list_lock);
+	vcpu->root_hpa = virt_to_phys(sp->entries);
+	if (found)
+		mmu_sync_tree(vcpu, sp, shadow->upper_differs ? how | MMU_SYNC_GLOBAL : how);
+	return true;
+}
+
+/* The bits of the role that all tables of a vCPU have in common. */
+static u32 common_role(const struct mmu_paging *p)
+{
+	union mmu_role role = { .word = 0 };
+
+	role.wp = !!(p->cr0 & X86_CR0_WP);
+	role.smep = !role.wp && (p->cr4 & X86_CR4_SMEP);
+	role.pge = !!(p->cr4 & X86_CR4_PGE);
+	if (!(p->cr0 & X86_CR0_PG)) {
+		role.wp = 1;
+		role.smep = role.pge = 0;
+		return role.word;
+	}
+	role.lma = !!(p->efer & EFER_LMA);
+	role.bytes4 = !(p->cr4 & X86_CR4_PAE);
+	role.nx = !role.bytes4 && (p->efer & EFER_NX);
+	role.pse = role.bytes4 && (p->cr4 & X86_CR4_PSE);
+	return role.word;
+}
+
+static u8 table_levels(const struct mmu_paging *p)
+{
+	if (!(p->cr0 & X86_CR0_PG) || !(p->efer & EFER_LMA))
+		return 3;
+	return p->cr4 & X86_CR4_LA57 ? 5 : 4;
+}
+
+void mmu_walk_env_of(const struct mmu_vcpu *vcpu, struct mmu_walk_env *env)
+{
+	const struct mmu_paging *p = &vcpu->paging;
+
+	*env = (struct mmu_walk_env) {
+		.vcpu = (struct mmu_vcpu *)vcpu,
+		.cr0 = p->cr0, .cr3 = p->cr3, .cr4 = p->cr4, .efer = p->efer,
+		.maxphyaddr = p->maxphyaddr, .pages_1g = p->pages_1g, .amd = p->amd,
+		.pdptrs = p->pdptrs,
+	};
+}
+
+static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
+{
+	struct mmu_walk_env env;
+
+	vcpu->paging = *p;
+	vcpu->role = common_role(p);
+	vcpu->levels = table_levels(p);
+	mmu_walk_env_of(vcpu, &env);
+	vcpu->leaf_rsvd[0] = mmu_leaf_reserved(&env, 1);
+	vcpu->leaf_rsvd[1] = mmu_leaf_reserved(&env, 2);
+}
+
+/* Memory types: the guest's index means pat's type; ours is the processor's index for it. */
+static void map_types(struct mmu_shadow *shadow, u64 guest, u64 host)
+{
+	unsigned int i, j;
+
+	for (i = 0; i < 8; i++) {
+		u8 type = guest >> (8 * i);
+
+		for (j = 0; j < 8 && (u8)(host >> (8 * j)) != type; j++)
+			;
+		shadow->pat_map[i] = j < 8 ? j : i;
+	}
+}
+
+/* What all vCPUs have in common is taken from the first; if one differs, all starts anew. */
+static void agree(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	struct mmu_shadow *shadow = vm->shadow;
+
+	if (likely(shadow->known && shadow->pat == p->pat && shadow->maxphyaddr == p->maxphyaddr &&
+		   shadow->pages_1g == p->pages_1g && shadow->amd == p->amd))
+		return;
+	write_lock(&vm->lock);
+	shadow->known = true;
+	shadow->pat = p->pat;
+	shadow->maxphyaddr = p->maxphyaddr;
+	shadow->pages_1g = p->pages_1g;
+	shadow->amd = p->amd;
+	map_types(shadow, p->pat, vm->host_pat ?: p->pat);
+	mmu_shadow_drop_all(vm);
+	mmu_finish(vm);
+	write_unlock(&vm->lock);
+}
+
+void mmu_shadow_chores(struct mmu_vcpu *vcpu)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	struct mmu_shadow *shadow = vm->shadow;
+
+	if (likely(READ_ONCE(shadow->nr_orphans) < SHADOW_ORPHANS_MAX &&
+		   READ_ONCE(shadow->nr_roots) <= SHADOW_ROOTS_MAX &&
+		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX))
+		return;
+	write_lock(&vm->lock);
+	mmu_shadow_trim_roots(vm);
+	mmu_shadow_drop_orphans(vm);
+	mmu_trace_resting(vcpu);
+	mmu_finish(vm);
+	write_unlock(&vm->lock);
+}
+
+static enum mmu_verdict load_nested(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
+{
+	vcpu->paging = *p;
+	vcpu->root = NULL;
+	vcpu->root_hpa = virt_to_phys(vcpu->vm->root->entries);
+	return MMU_RESUME;
+}
+
+static enum mmu_verdict out_of_memory(struct mmu_vcpu *vcpu)
+{
+	vcpu->stat.errors++;
+	vcpu->fault.error = -ENOMEM;
+	return MMU_ERROR;
+}
+
+/* The tables of other vCPUs may use up what this one has in hand: twice is not often. */
+#define LOAD_TRIES	8
+
+enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
+			  unsigned int flags)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	unsigned int how = MMU_SYNC_VISIT, tries;
+	bool done = false;
+
+	if (!vm->shadow)
+		return load_nested(vcpu, p);
+	vcpu->stat.loads++;
+	if (vcpu->shadow_generation != vm->shadow->generation) {
+		vcpu->root = NULL;
+		if (vcpu->pae_root)
+			vcpu->pae_root->users = 0;
+		vcpu->shadow_generation = vm->shadow->generation;
+	}
+	if (what & MMU_LOAD_ALL)
+		how |= MMU_SYNC_GLOBAL;
+	if (what & MMU_LOAD_WRITTEN)
+		how |= MMU_SYNC_TRACED;
+	set_paging(vcpu, p);
+	for (tries = 0; !done && tries < LOAD_TRIES; tries++) {
+		if (!mmu_cache_enough(vcpu)) {
+			if (flags & MMU_ATOMIC)
+				return MMU_SLEEP;
+			if (mmu_vcpu_topup(vcpu))
+				return out_of_memory(vcpu);
+		}
+		agree(vcpu, p);
+		read_lock(&vm->lock);
+		done = load_root(vcpu, how);
+		read_unlock(&vm->lock);
+	}
+	if (WARN_ON_ONCE(!done))
+		return out_of_memory(vcpu);
+	mmu_shadow_chores(vcpu);
+	return MMU_RESUME;
+}
+
+unsigned int mmu_shadow_levels(const struct mmu_vcpu *vcpu)
+{
+	return vcpu->levels;
+}
