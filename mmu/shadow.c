@@ -21,6 +21,7 @@ enum step {
 	NEED_P2M,	/* of need_gfn */
 	NEED_CACHE,
 	NEED_REGION,	/* of need_gfn, need_level */
+	UNREACHABLE,	/* the guest has a table where we cannot read it */
 };
 
 /* One fault on its way. */
@@ -209,9 +210,11 @@ static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spag
 
 	sp->used = true;
 	if (!sp->role.direct) {
-		if (!sp->guest && !mmu_spage_resolve(vm, sp)) {
+		int r = sp->guest ? 0 : mmu_spage_resolve(vm, sp);
+
+		if (unlikely(r)) {
 			f->need_gfn = sp->gfn;
-			return NEED_P2M;
+			return r == -ENOENT ? NEED_P2M : UNREACHABLE;
 		}
 		if (mmu_guest_entry(sp, i) != gpte)
 			return CHANGED;
@@ -250,10 +253,13 @@ static enum step map_path(struct mmu_vcpu *vcpu, struct fault *f)
 		}
 	}
 	if (sp->role.pae_root) {
-		sp = (f->gva >> 30 & 3) < 4 && test_bit(f->gva >> 30 & 3, sp->present) ?
-			mmu_spage_at(sp->entries[f->gva >> 30 & 3]) : NULL;
-		if (!sp)
+		unsigned int i = f->gva >> 30 & 3;
+
+		if (!test_bit(i, sp->present) && !mmu_load_pae(vcpu))
+			return NEED_CACHE;
+		if (!test_bit(i, sp->present))
 			return CHANGED;
+		sp = mmu_spage_at(sp->entries[i]);
 	}
 	while (sp && step == DONE) {
 		at = sp;
@@ -335,6 +341,10 @@ static enum mmu_verdict hidden_fault(struct mmu_vcpu *vcpu, struct fault *f, uns
 		case NEED_REGION:
 			verdict = make_region(vcpu, f, flags);
 			break;
+		case UNREACHABLE:
+			vcpu->stat.errors++;
+			vcpu->fault.error = -EFAULT;
+			return MMU_ERROR;
 		}
 	}
 	return verdict;

@@ -256,8 +256,8 @@ unsigned long mmu_shadow_bury(struct mmu_vm *vm);	/* free what is dead; after th
 /* The backing of gfn goes: tables of the guest there have to be found again. */
 void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr);
 
-/* Finds sp->guest. False: P2M has nothing for sp->gfn. vm->lock held. */
-bool mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp);
+/* Find sp->guest: 0, -ENOENT (P2M has nothing for sp->gfn), -EFAULT (device memory). vm->lock held. */
+int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp);
 
 /* Shadow's part of mmu_vcpu_refill() and mmu_vcpu_fini(). */
 void mmu_shadow_refill(struct mmu_vcpu *vcpu);
@@ -276,6 +276,8 @@ void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel);
 /* Compare this table alone. */
 void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp);
+/* The entries of a PAE root, whose absence is no fault that a walk finds. False: no cache. */
+bool mmu_load_pae(struct mmu_vcpu *vcpu);
 void mmu_unload_root(struct mmu_vcpu *vcpu);
 void mmu_walk_env_of(const struct mmu_vcpu *vcpu, struct mmu_walk_env *env);
 /* What has piled up under the lock for reading. No lock held; does not sleep. */

@@ -105,23 +105,23 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 	return sp;
 }
 
-bool mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp)
+int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp)
 {
 	int plevel;
 	u64 p2m = mmu_p2m(vm, sp->gfn, &plevel), pfn;
 	const char *page;
 
 	if (!p2m)
-		return false;
+		return -ENOENT;
 	pfn = mmu_align((p2m & vm->fmt->addr) >> PAGE_SHIFT, plevel) +
 	      (sp->gfn & (mmu_level_pages(plevel) - 1));
 	page = vm->host->pfn_to_virt(vm, pfn);
 	if (!page)
-		return false;
+		return -EFAULT;
 	if (sp->role.bytes4)	/* a leaf table is two of ours, a directory four */
 		page += sp->role.quadrant * (sp->role.level == 1 ? PAGE_SIZE / 2 : PAGE_SIZE / 4);
 	WRITE_ONCE(sp->guest, page);
-	return true;
+	return 0;
 }
 
 void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp)

@@ -22,7 +22,7 @@ static unsigned int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 	unsigned int i, differ = 0;
 
 	vcpu->stat.compared++;
-	if (!sp->guest && !mmu_spage_resolve(vcpu->vm, sp)) {
+	if (!sp->guest && mmu_spage_resolve(vcpu->vm, sp)) {
 		mmu_spage_empty(vcpu->vm, sp);
 		return 1;
 	}
@@ -138,7 +138,7 @@ void mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 		mmu_spage_lock(sp);
 		if (sp->role.pae_root) {
 			;	/* loaded with CR3 only */
-		} else if (!sp->guest && !mmu_spage_resolve(vm, sp)) {
+		} else if (!sp->guest && mmu_spage_resolve(vm, sp)) {
 			mmu_spage_empty(vm, sp);
 		} else {
 			gpte = mmu_guest_entry(sp, i);
@@ -239,7 +239,7 @@ static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned
 	return true;
 }
 
-static bool load_pae(struct mmu_vcpu *vcpu)
+bool mmu_load_pae(struct mmu_vcpu *vcpu)
 {
 	struct mmu_spage *sp = vcpu->pae_root;
 	bool ok = true;
@@ -271,7 +271,7 @@ static bool load_root(struct mmu_vcpu *vcpu, unsigned int how)
 
 	if (vcpu->levels > 3)
 		sp = find_root(vcpu, &found);
-	else if (!load_pae(vcpu))
+	else if (!mmu_load_pae(vcpu))
 		return false;
 	if (!sp)
 		return false;
