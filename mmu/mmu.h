@@ -362,8 +362,12 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code, u64 rflags,
 				  u32 pkru, unsigned int flags);
 
-/* The guest ran INVLPG. The caller empties the hardware's TLB for gva. Does not sleep. */
-void mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva);
+/*
+ * The guest ran INVLPG. The caller empties the hardware's TLB of this vCPU: for gva, or if the
+ * answer is true all of it, since a page of the guest that is larger than ours was
+ * meant, or a table. Does not sleep.
+ */
+bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva);
 
 /*
  * Up to len bytes at gva as far as our tables map them readable, at most to the end of the page,

@@ -120,39 +120,52 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 									  : MMU_SYNC_GLOBAL);
 }
 
-void mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
+/* entries[i] is on the path of an INVLPG. Returns whether there was a table below it, and is no more. */
+static bool invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+{
+	bool table;
+	u64 gpte;
+
+	if (sp->role.pae_root)	/* loaded with CR3 only */
+		return false;
+	if (!sp->guest && mmu_spage_resolve(vcpu->vm, sp)) {
+		mmu_spage_empty(vcpu->vm, sp);
+		return true;
+	}
+	gpte = mmu_guest_entry(sp, i);
+	if (!test_bit(i, sp->present)) {
+		if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte))
+			mmu_entry_ahead(vcpu, sp, i, gpte);
+		return false;
+	}
+	table = !mmu_sp_leaf(sp, sp->entries[i]);
+	if (gpte != sp->snap[i])
+		mmu_entry_update(vcpu, sp, i, gpte);
+	return table && !test_bit(i, sp->present);
+}
+
+bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_spage *sp;
+	bool all = false;
 
 	vcpu->stat.invlpg++;
 	if (!vm->shadow || !vcpu->root)
-		return;
+		return true;
 	if (vcpu->levels == 3)
 		gva = (u32)gva;
 	read_lock(&vm->lock);
 	for (sp = vcpu->root; sp && !sp->role.direct; ) {
 		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
-		u64 gpte;
 
 		mmu_spage_lock(sp);
-		if (sp->role.pae_root) {
-			;	/* loaded with CR3 only */
-		} else if (!sp->guest && mmu_spage_resolve(vm, sp)) {
-			mmu_spage_empty(vm, sp);
-		} else {
-			gpte = mmu_guest_entry(sp, i);
-			if (!test_bit(i, sp->present)) {
-				if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte))
-					mmu_entry_ahead(vcpu, sp, i, gpte);
-			} else if (gpte != sp->snap[i]) {
-				mmu_entry_update(vcpu, sp, i, gpte);
-			}
-		}
+		all |= invlpg_entry(vcpu, sp, i);
 		mmu_spage_unlock(sp);
 		sp = sp->role.level > 1 ? child_of(sp, i) : NULL;
 	}
 	read_unlock(&vm->lock);
+	return all;
 }
 
 /* ---------------------------------------------------------------- roots -- */
