@@ -161,6 +161,11 @@ bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 
 		mmu_spage_lock(sp);
 		all |= invlpg_entry(vcpu, sp, i);
+		/* The other half of what may be 4 MiB to the guest. */
+		if (sp->role.bytes4 && sp->role.level == 2 && test_bit(i ^ 1, sp->present)) {
+			invlpg_entry(vcpu, sp, i ^ 1);
+			all = true;
+		}
 		mmu_spage_unlock(sp);
 		sp = sp->role.level > 1 ? child_of(sp, i) : NULL;
 	}
