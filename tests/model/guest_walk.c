@@ -4,24 +4,28 @@
 
 #include "tests/model/guest_walk.h"
 
-enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80 };
+enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
 
 struct page {
 	uint64_t base, size;
-	bool write, user, nx;
+	bool write, user, nx, global;
 	unsigned int key;
 };
 
-/* Entries passed on the way, for A and D. */
+/* Entries passed on the way, for A and D, and the one that is not in memory. */
 struct trail {
 	int n;
 	uint64_t at[5];
+	uint64_t last;
 };
 
 /* An entry; false when there is no memory. */
-static bool load(const struct gw_memory *m, uint64_t at, int width, uint64_t *v)
+static bool load(const struct gw_memory *m, struct trail *t, uint64_t at, int width, uint64_t *v)
 {
 	*v = 0;
+	t->last = at;
+	if (m->load)
+		return m->load(m, at, width, v);
 	if (at + width > m->size)
 		return false;
 	memcpy(v, m->byte + at, width);
@@ -56,7 +60,7 @@ static enum stop walk_32(const struct gw_cpu *c, const struct gw_memory *m, uint
 {
 	uint64_t pde_at = (c->cr3 & 0xfffff000) + (va >> 22) * 4, pte_at, pde, pte;
 
-	if (!load(m, pde_at, 4, &pde))
+	if (!load(m, t, pde_at, 4, &pde))
 		return NOWHERE;
 	if (!(pde & P))
 		return ABSENT;
@@ -69,16 +73,17 @@ static enum stop walk_32(const struct gw_cpu *c, const struct gw_memory *m, uint
 		if (c->maxphyaddr < 40 && (c->maxphyaddr <= 32 ? high : high >> (c->maxphyaddr - 32)))
 			return RESERVED;
 		*pg = (struct page){ (uint64_t)(pde >> 22) << 22 | high << 32, 1 << 22,
-				     pde & RW, pde & US, false, 0 };
+				     pde & RW, pde & US, false, pde & G, 0 };
 		return FOUND;
 	}
 	pte_at = (pde & 0xfffff000) + (va >> 12 & 0x3ff) * 4;
-	if (!load(m, pte_at, 4, &pte))
+	if (!load(m, t, pte_at, 4, &pte))
 		return NOWHERE;
 	if (!(pte & P))
 		return ABSENT;
 	pass(t, pte_at);
-	*pg = (struct page){ pte & 0xfffff000, 4096, (pde & pte) & RW, (pde & pte) & US, false, 0 };
+	*pg = (struct page){ pte & 0xfffff000, 4096, (pde & pte) & RW, (pde & pte) & US, false,
+			     pte & G, 0 };
 	return FOUND;
 }
 
@@ -97,7 +102,7 @@ static enum stop walk_pd(const struct gw_cpu *c, const struct gw_memory *m, uint
 {
 	uint64_t pde_at = pd + (va >> 21 & 0x1ff) * 8, pte_at, pde, pte;
 
-	if (!load(m, pde_at, 8, &pde))
+	if (!load(m, t, pde_at, 8, &pde))
 		return NOWHERE;
 	if (!(pde & P))
 		return ABSENT;
@@ -108,11 +113,12 @@ static enum stop walk_pd(const struct gw_cpu *c, const struct gw_memory *m, uint
 		if (any(pde, 20, 13))
 			return RESERVED;
 		*pg = (struct page){ pde & 0xfffffffe00000, 1 << 21, pg->write && (pde & RW),
-				     pg->user && (pde & US), pg->nx || bit(pde, 63), pde >> 59 & 15 };
+				     pg->user && (pde & US), pg->nx || bit(pde, 63), pde & G,
+				     pde >> 59 & 15 };
 		return FOUND;
 	}
 	pte_at = (pde & 0xffffffffff000) + (va >> 12 & 0x1ff) * 8;
-	if (!load(m, pte_at, 8, &pte))
+	if (!load(m, t, pte_at, 8, &pte))
 		return NOWHERE;
 	if (!(pte & P))
 		return ABSENT;
@@ -120,7 +126,8 @@ static enum stop walk_pd(const struct gw_cpu *c, const struct gw_memory *m, uint
 	if (high_reserved(c, pte, legacy))
 		return RESERVED;
 	*pg = (struct page){ pte & 0xffffffffff000, 4096, pg->write && (pde & pte & RW),
-			     pg->user && (pde & pte & US), pg->nx || bit(pde | pte, 63), pte >> 59 & 15 };
+			     pg->user && (pde & pte & US), pg->nx || bit(pde | pte, 63), pte & G,
+			     pte >> 59 & 15 };
 	return FOUND;
 }
 
@@ -129,7 +136,9 @@ static enum stop walk_pae(const struct gw_cpu *c, const struct gw_memory *m, uin
 {
 	uint64_t at = (c->cr3 & 0xffffffe0) + (va >> 30) * 8, pdpe;
 
-	if (!load(m, at, 8, &pdpe))
+	if (c->pdptrs)
+		pdpe = c->pdptrs[va >> 30];
+	else if (!load(m, t, at, 8, &pdpe))
 		return NOWHERE;
 	if (!(pdpe & P))
 		return ABSENT;
@@ -148,7 +157,7 @@ static enum stop walk_long(const struct gw_cpu *c, const struct gw_memory *m, ui
 	*pg = (struct page){ .write = true, .user = true };
 	for (shift = c->la57 ? 48 : 39; shift >= 30; shift -= 9) {
 		at = table + (va >> shift & 0x1ff) * 8;
-		if (!load(m, at, 8, &e))
+		if (!load(m, t, at, 8, &e))
 			return NOWHERE;
 		if (!(e & P))
 			return ABSENT;
@@ -168,6 +177,7 @@ static enum stop walk_long(const struct gw_cpu *c, const struct gw_memory *m, ui
 			pg->base = e & 0xfffffc0000000;
 			pg->size = 1 << 30;
 			pg->key = e >> 59 & 15;
+			pg->global = e & G;
 			return FOUND;
 		}
 		if (c->amd && shift <= 39 && bit(e, 8))
@@ -245,7 +255,7 @@ static void set_bits(struct gw_memory *m, const struct trail *t, bool write)
 struct gw_result gw_walk(const struct gw_cpu *c, struct gw_memory *m, uint64_t va,
 			 struct gw_access a, bool set_ad)
 {
-	struct gw_result r = { GW_OK, 0, 0 };
+	struct gw_result r = { .what = GW_OK, .size = 4096 };
 	struct page pg = { 0 };
 	struct trail t = { 0 };
 	enum stop stop;
@@ -266,8 +276,11 @@ struct gw_result gw_walk(const struct gw_cpu *c, struct gw_memory *m, uint64_t v
 	else
 		stop = walk_32(c, m, va, &pg, &t);
 	r.what = GW_FAULT;
+	r.n = t.n;
+	memcpy(r.at, t.at, sizeof(r.at));
 	if (stop == NOWHERE) {
 		r.what = GW_NO_MEMORY;
+		r.nowhere = t.last;
 		return r;
 	}
 	if (stop != FOUND) {
@@ -281,6 +294,8 @@ struct gw_result gw_walk(const struct gw_cpu *c, struct gw_memory *m, uint64_t v
 	if (set_ad)
 		set_bits(m, &t, a.write);
 	r.what = GW_OK;
+	r.size = pg.size;
+	r.global = pg.global;
 	r.gpa = pg.base + (va & (pg.size - 1));
 	return r;
 }

@@ -11,7 +11,7 @@
 
 #define PAGES	16
 static u8 memory[PAGES * PAGE_SIZE] __aligned(4096);
-static struct gw_memory model_memory = { memory, sizeof(memory) };
+static struct gw_memory model_memory = { .byte = memory, .size = sizeof(memory) };
 
 static int read_guest(struct mmu_vcpu *vcpu, gpa_t gpa, void *buf, unsigned int len, unsigned int flags)
 {
