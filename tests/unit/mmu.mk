@@ -4,8 +4,9 @@
 # the rules in kapi/modules.mk.
 
 MMU_SRC   := $(wildcard mmu/*.c) $(wildcard kapi/user/*.c)
-MMU_MODEL := tests/model/nested_machine.c tests/model/guest_walk.c
-MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_walk prop/mmu_threads oom/mmu
+MMU_MODEL := tests/model/nested_machine.c tests/model/guest_walk.c $(wildcard tests/model/shadow_*.c)
+MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_walk prop/mmu_threads \
+	     prop/mmu_shadow oom/mmu
 
 TEST_PROGRAMS += $(MMU_TESTS:%=$(BUILD)/tests/%) $(BUILD)/tests/prop/mmu_threads_tsan
 

@@ -1,0 +1,602 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Random guests. Tables of all modes are in a pool of pages, where each level has its
+ * usual places; entries often point elsewhere: to the table itself, to another level's, to
+ * data, ROM, nothing. A direct map of the first 2 MiB lets the guest write its tables.
+ *
+ *	pool + 1…5 leaf tables   6…10 level 2   11…15 level 3   16…20 level 4   21…23 level 5
+ *	       24 roots of PAE   25…28 direct map, levels 1 to 4
+ */
+#include <stdio.h>
+
+#include "tests/model/shadow_machine.h"
+
+enum { P = 1, RW = 2, US = 4, PWT = 8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
+
+#define NX		(1ull << 63)
+#define DIRECT		4	/* index in the root */
+#define OTHER_POOL	30	/* of modes that are not the configuration's */
+
+struct shape { int levels, width, bits; };
+
+static struct shape shape_of(enum sm_mode mode)
+{
+	switch (mode) {
+	case SM_OFF: case SM_32: case SM_PSE:
+		return (struct shape){ 2, 4, 10 };
+	case SM_PAE:
+		return (struct shape){ 3, 8, 9 };
+	case SM_LONG:
+		return (struct shape){ 4, 8, 9 };
+	default:
+		return (struct shape){ 5, 8, 9 };
+	}
+}
+
+static gfn_t pool_of(struct sm *m, enum sm_mode mode)
+{
+	return mode == m->config.mode ? 0 : OTHER_POOL;
+}
+
+static gfn_t table_of(struct sm *m, enum sm_mode mode, int level)
+{
+	return pool_of(m, mode) + 1 + (level - 1) * 5 + sm_random(m, level == 5 ? 3 : 5);
+}
+
+static unsigned int random_index(struct sm *m, enum sm_mode mode, int level)
+{
+	struct shape s = shape_of(mode);
+	unsigned int last = (1u << s.bits) - 1;
+
+	if (mode == SM_PAE && level == 3)
+		return sm_random(m, 4);
+	switch (sm_random(m, 16)) {
+	case 0:
+		return last;
+	case 1:
+		return level == 1 || s.levels == 2 ? sm_random(m, last + 1) : 0;
+	case 2: case 3:
+		return 2;
+	case 4: case 5: case 6:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+static gva_t random_gva(struct sm *m, enum sm_mode mode)
+{
+	struct shape s = shape_of(mode);
+	int level, sign = s.levels == 5 ? 7 : 16;
+	gva_t gva = sm_random(m, PAGE_SIZE / 8) * 8;
+
+	if (mode == SM_OFF)
+		return gva | (gva_t)sm_random(m, sm_random(m, 3) ? 128 : SM_SMALL) << PAGE_SHIFT;
+	for (level = 1; level <= s.levels; level++)
+		gva |= (gva_t)random_index(m, mode, level) << (12 + s.bits * (level - 1));
+	if (s.levels > 3 && sm_random(m, 200))
+		gva = (gva_t)((long)(gva << sign) >> sign);
+	return gva;
+}
+
+/* ---------------------------------------------------------------- entries -- */
+
+static gfn_t random_page(struct sm *m)
+{
+	switch (sm_random(m, 20)) {
+	case 0: case 1: case 2:
+		return sm_random(m, SM_TABLES);
+	case 3: case 4: case 5:
+		return 256 + sm_random(m, 64);
+	case 6: case 7:
+		return 128 + sm_random(m, 16);
+	case 8:
+		return 150 + sm_random(m, 4);
+	case 9: case 10:
+		return 512 + sm_random(m, 1024);
+	case 11:
+		return SM_GIANT + sm_random(m, 4) * SM_CHUNK + sm_random(m, 4);
+	case 12:
+		return SM_GFNS + sm_random(m, 4);
+	default:
+		return SM_TABLES + sm_random(m, 10);
+	}
+}
+
+static gfn_t random_table(struct sm *m, enum sm_mode mode, int level)
+{
+	switch (sm_random(m, 24)) {
+	case 0: case 1:
+		return pool_of(m, mode) + 1 + sm_random(m, 28);
+	case 2:
+		return 128 + sm_random(m, 16);
+	case 3:
+		return sm_random(m, 3) ? 256 + sm_random(m, 4) : random_page(m);
+	default:
+		return table_of(m, mode, level);
+	}
+}
+
+static u64 large_page(struct sm *m, enum sm_mode mode, int level)
+{
+	u64 base;
+
+	if (level == 3)
+		base = sm_random(m, 2) ? 0 : SM_GIANT;
+	else if (sm_random(m, 4))
+		base = shape_of(mode).width == 4 ? sm_random(m, 2) * 1024 : sm_random(m, 3) * SM_CHUNK;
+	else
+		base = SM_GIANT + sm_random(m, 4) * 1024;
+	return base << PAGE_SHIFT;
+}
+
+static u64 random_flags(struct sm *m, enum sm_mode mode)
+{
+	u64 e = sm_random(m, 12) ? P : 0;
+
+	e |= sm_random(m, 5) ? RW : 0;
+	e |= sm_random(m, 5) ? US : 0;
+	e |= sm_random(m, 3) ? A : 0;
+	e |= sm_random(m, 2) ? D : 0;
+	e |= sm_random(m, 4) ? 0 : G;
+	e |= sm_random(m, 20) ? 0 : (sm_random(m, 2) ? PWT : PCD);
+	if (shape_of(mode).width == 4)
+		return e;
+	if (!sm_random(m, 8))
+		e |= NX;
+	if (mode >= SM_LONG && !sm_random(m, 4))
+		e |= (u64)sm_random(m, 16) << 59;
+	if (!sm_random(m, 40))
+		e |= 1ull << (SM_MAXPHYADDR + sm_random(m, 23));
+	return e;
+}
+
+static u64 random_entry(struct sm *m, enum sm_mode mode, int level)
+{
+	u64 e = random_flags(m, mode), base;
+	bool large = level > 1 && level < 4 && !sm_random(m, 6);
+
+	if (mode == SM_PAE && level == 3)
+		return (e & P) | table_of(m, mode, 2) << PAGE_SHIFT | (sm_random(m, 60) ? 0 : RW);
+	if (mode == SM_32 || (mode == SM_OFF && level == 2))
+		large = large && !sm_random(m, 4);	/* the bit is ignored there */
+	if (level == 1)
+		return random_page(m) << PAGE_SHIFT | e | (sm_random(m, 10) ? 0 : PS);
+	if (large) {
+		base = large_page(m, mode, level) | PS;
+		if (!sm_random(m, 30))
+			base |= 1ull << (13 + sm_random(m, 9));
+		return base | e;
+	}
+	if (level > 3 && !sm_random(m, 60))
+		e |= PS;
+	if (sm_random(m, 10))
+		e &= ~(u64)G;	/* reserved at some levels of AMD's */
+	return random_table(m, mode, level - 1) << PAGE_SHIFT | e;
+}
+
+/* ------------------------------------------------------------- the writes -- */
+
+/* The emulator or an ioctl writes. */
+static void host_write(struct sm *m, gpa_t gpa, u64 value, int size)
+{
+	struct sm_slot *slot = sm_slot_of(m, gpa >> PAGE_SHIFT);
+
+	if (!slot || slot->readonly)
+		return;
+	sm_store(m, gpa, value, size);
+	sm_wrote(m, gpa >> PAGE_SHIFT);
+	mmu_guest_written(&m->vm, gpa, size);
+}
+
+static void put(struct sm *m, gfn_t gfn, unsigned int index, u64 value, int width)
+{
+	host_write(m, (gfn << PAGE_SHIFT) + index * width, value, width);
+}
+
+/* Tables of a mode: each level's in their places, random; the direct map; the roots. */
+static void fill_level(struct sm *m, enum sm_mode mode, gfn_t first, int level)
+{
+	struct shape s = shape_of(mode);
+	unsigned int i, last = (1u << s.bits) - 1;
+	gfn_t gfn;
+
+	for (gfn = first; gfn < first + (level == 5 ? 3 : 5); gfn++) {
+		for (i = 0; i < 4; i++)
+			put(m, gfn, i, random_entry(m, mode, level), s.width);
+		put(m, gfn, last, random_entry(m, mode, level), s.width);
+		for (i = 0; i < 8; i++)
+			put(m, gfn, sm_random(m, last), random_entry(m, mode, level), s.width);
+	}
+}
+
+static void fill_direct(struct sm *m, enum sm_mode mode, gfn_t pool)
+{
+	struct shape s = shape_of(mode);
+	u64 rights = P | RW | A | D;
+	unsigned int i;
+	int level;
+
+	for (i = 0; i < 1u << s.bits; i++)
+		put(m, pool + 25, i, (u64)i << PAGE_SHIFT | rights, s.width);
+	for (level = 2; level <= 4 && s.width == 8; level++)
+		put(m, pool + 24 + level, 0, (pool + 23 + level) << PAGE_SHIFT | rights, 8);
+	if (s.width == 8)
+		put(m, pool + 26, 1, rights | PS, 8);
+	for (i = 0; i < SM_SPACES; i++) {
+		if (s.width == 4) {
+			put(m, pool + 6 + i, DIRECT, (pool + 25) << PAGE_SHIFT | rights, 4);
+			put(m, pool + 6 + i, DIRECT + 1, rights | PS, 4);
+		} else if (mode == SM_PAE) {
+			put(m, pool + 24, i * 4 + 2, (pool + 26) << PAGE_SHIFT | P, 8);
+		} else {
+			put(m, pool + 1 + (s.levels - 1) * 5 + i, DIRECT,
+			    (pool + 23 + s.levels) << PAGE_SHIFT | rights, 8);
+		}
+	}
+}
+
+static gva_t direct_gva(struct sm *m, enum sm_mode mode, gpa_t gpa)
+{
+	struct shape s = shape_of(mode);
+	bool large = sm_random(m, 2);
+
+	if (mode == SM_OFF)
+		return gpa;
+	if (s.width == 4)
+		return gpa + ((gva_t)(DIRECT + (large && mode == SM_PSE)) << 22);
+	gpa += large ? 1ull << 21 : 0;
+	return mode == SM_PAE ? gpa + (2ul << 30) : gpa + ((gva_t)DIRECT << (12 + 9 * (s.levels - 1)));
+}
+
+static void build(struct sm *m, enum sm_mode mode)
+{
+	struct shape s = shape_of(mode);
+	gfn_t pool = pool_of(m, mode);
+	unsigned int i;
+	int level;
+
+	for (level = 1; level <= s.levels; level++)
+		if (mode != SM_PAE || level < 3)
+			fill_level(m, mode, pool + 1 + (level - 1) * 5, level);
+	for (i = 0; i < SM_SPACES; i++) {
+		m->space[mode][i] = (pool + 1 + (s.levels - 1) * 5 + i) << PAGE_SHIFT;
+		if (mode != SM_PAE)
+			continue;
+		m->space[mode][i] = (pool + 24) << PAGE_SHIFT | i * 32;
+		for (level = 0; level < 4; level++)
+			put(m, pool + 24, i * 4 + level, table_of(m, mode, 2) << PAGE_SHIFT | P, 8);
+	}
+	fill_direct(m, mode, pool);
+}
+
+/* ---------------------------------------------------------------- the modes -- */
+
+static void random_controls(struct sm *m, struct mmu_paging *p)
+{
+	u64 may = X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PGE;
+
+	p->cr0 &= ~(u64)X86_CR0_WP;
+	p->cr0 |= sm_random(m, 4) ? X86_CR0_WP : 0;
+	p->efer &= ~(u64)EFER_NX;
+	p->efer |= sm_random(m, 8) ? EFER_NX : 0;
+	if (p->efer & EFER_LMA)
+		may |= X86_CR4_PKE;
+	p->cr4 &= ~may;
+	p->cr4 |= sm_random(m, 3) ? X86_CR4_PGE : 0;
+	p->cr4 |= sm_random(m, 3) ? 0 : X86_CR4_SMEP;
+	p->cr4 |= sm_random(m, 3) ? 0 : X86_CR4_SMAP;
+	p->cr4 |= sm_random(m, 3) ? 0 : (may & X86_CR4_PKE);
+}
+
+static void mode_registers(struct mmu_paging *p, enum sm_mode mode)
+{
+	p->cr0 = X86_CR0_PE | (mode == SM_OFF ? 0 : X86_CR0_PG);
+	p->cr4 = mode == SM_PSE ? X86_CR4_PSE : mode >= SM_PAE ? X86_CR4_PAE : 0;
+	p->cr4 |= mode == SM_LA57 ? X86_CR4_LA57 : 0;
+	p->efer = mode >= SM_LONG ? EFER_LME | EFER_LMA : 0;
+	p->pat = 0x0007040600070406ull;
+	p->maxphyaddr = SM_MAXPHYADDR;
+}
+
+/* A new mode, all translations gone. */
+void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
+{
+	struct mmu_paging *p = &v->paging;
+	u64 cr3;
+
+	if (mode == SM_LA57 && m->config.levels < 5)
+		mode = SM_LONG;
+	if (mode != m->config.mode || sm_random(m, 4) == 0)
+		build(m, mode);
+	v->mode = mode;
+	mode_registers(p, mode);
+	p->pages_1g = m->config.max_leaf == 3;
+	p->amd = true;
+	random_controls(m, p);
+	cr3 = m->space[mode][sm_random(m, SM_SPACES)];
+	v->roots = 0;
+	memset(v->root, 0, sizeof(v->root[0]));
+	v->roots = 1;
+	if (!sm_guest_cr3(m, v, cr3)) {
+		build(m, mode);		/* edits have spoilt the PDPTEs */
+		if (!sm_guest_cr3(m, v, cr3))
+			sm_violation(m, "the model's own tables", cr3);
+	}
+	v->pkru = sm_random(m, 3) ? 0 : sm_random(m, 1u << 31);
+	sm_guest_flush(m, v, MMU_LOAD_ALL);
+}
+
+void sm_guest_setup(struct sm *m)
+{
+	gfn_t gfn;
+	int i, level;
+
+	build(m, m->config.mode);
+	/* Tables in ROM. */
+	for (gfn = 128; gfn < 144; gfn++)
+		for (i = 0; i < 4; i++) {
+			level = 1 + gfn % shape_of(m->config.mode).levels;
+			sm_store(m, (gfn << PAGE_SHIFT) + i * 8,
+				 random_entry(m, m->config.mode, level), 8);
+		}
+	for (i = 0; i < SM_VCPUS; i++) {
+		m->vcpu[i].roots = 1;
+		sm_guest_mode(m, &m->vcpu[i], m->config.mode);
+	}
+}
+
+/* ---------------------------------------------------------- what it does -- */
+
+static struct gw_access random_access(struct sm *m)
+{
+	struct gw_access a = { .user = sm_random(m, 2) };
+
+	switch (sm_random(m, 8)) {
+	case 0: case 1:
+		a.fetch = true;
+		break;
+	case 2: case 3: case 4:
+		a.write = true;
+		break;
+	case 5:
+		a.user = a.implicit = true;
+		break;
+	default:
+		break;
+	}
+	return a;
+}
+
+static void touch(struct sm *m, struct sm_vcpu *v, gva_t gva)
+{
+	struct sm_access x = { .gva = gva, .a = random_access(m), .ac = sm_random(m, 3) == 0, .size = 4 };
+
+	x.value = sm_random(m, 1u << 31);
+	sm_access(m, v, &x);
+}
+
+/* The vCPU writes a table entry at gpa, in one of the ways there are. */
+static void guest_write(struct sm *m, struct sm_vcpu *v, gpa_t gpa, u64 value, int width)
+{
+	struct sm_access x = { .a.write = true, .ac = true, .value = value, .size = width };
+	unsigned int how = sm_random(m, 10);
+
+	if (how == 0) {		/* a device, by way of user space */
+		sm_trace(m, "DMA: %#llx = %#llx", gpa, value);
+		sm_store(m, gpa, value, width);
+		sm_wrote(m, gpa >> PAGE_SHIFT);
+		sm_guest_flush(m, v, MMU_LOAD_WRITTEN);
+		return;
+	}
+	if (how > 1 && gpa < 2 << 20) {
+		x.gva = direct_gva(m, v->mode, gpa);
+		if (sm_access(m, v, &x) == SM_DONE && x.gpa == gpa)
+			return;
+	}
+	sm_trace(m, "emulator: %#llx = %#llx", gpa, value);
+	host_write(m, gpa, value, width);
+}
+
+static u64 tweak(struct sm *m, u64 e, int width)
+{
+	static const int bits[] = { 0, 1, 1, 2, 2, 5, 5, 6, 6, 7, 8, 63, 63, 59, 60, 3, 45, 14 };
+
+	e ^= 1ull << bits[sm_random(m, ARRAY_SIZE(bits))];
+	return width == 4 ? (u32)e : e;
+}
+
+static u64 new_entry(struct sm *m, enum sm_mode mode, u64 old, int level)
+{
+	int width = shape_of(mode).width;
+
+	switch (sm_random(m, 10)) {
+	case 0: case 1: case 2: case 3:
+		return tweak(m, old, width);
+	case 4:
+		return tweak(m, tweak(m, old, width), width);
+	case 5:
+		return old & ~(u64)(A | D);
+	case 6:
+		return sm_random(m, 2) ? old ^ P : 0;
+	default:
+		return random_entry(m, mode, level);
+	}
+}
+
+/* An entry on the way to gva, or any; its level. */
+static gpa_t pick_entry(struct sm *m, struct sm_vcpu *v, gva_t gva, int *level)
+{
+	struct gw_access read = { 0 };
+	struct gw_result r = sm_truth_walk(m, v, gva, read, true, false);
+	struct shape s = shape_of(v->mode);
+
+	*level = 1 + sm_random(m, sm_random(m, 2) ? s.levels : 2);
+	if (r.n && sm_random(m, 3)) {
+		int i = sm_random(m, 3) ? r.n - 1 : (int)sm_random(m, r.n);
+
+		*level = s.levels - i;
+		if (v->mode == SM_PAE)
+			*level = 2 - i;
+		return r.at[i];
+	}
+	if (v->mode == SM_PAE && *level == 3)
+		return ((pool_of(m, v->mode) + 24) << PAGE_SHIFT) + sm_random(m, 12) * 8;
+	return (table_of(m, v->mode, *level) << PAGE_SHIFT) +
+	       random_index(m, v->mode, *level) * s.width;
+}
+
+static void flush_somehow(struct sm *m, struct sm_vcpu *v, gva_t gva)
+{
+	switch (sm_random(m, 12)) {
+	case 0: case 1: case 2: case 3:
+		return;
+	case 4: case 5: case 6: case 7:
+		return sm_guest_invlpg(m, v, gva);
+	case 8:
+		return sm_guest_invlpg(m, v, gva ^ (gva_t)(1 + sm_random(m, 3)) << PAGE_SHIFT);
+	case 9:
+		return sm_guest_flush(m, v, MMU_LOAD_ALL);
+	default:
+		if (sm_guest_cr3(m, v, v->paging.cr3))
+			sm_guest_flush(m, v, MMU_LOAD_CR3);
+	}
+}
+
+static void edit(struct sm *m, struct sm_vcpu *v)
+{
+	gva_t gva = random_gva(m, v->mode);
+	struct sm_vcpu *other = &m->vcpu[sm_random(m, SM_VCPUS)];
+	int width = shape_of(v->mode).width, level, i;
+	gpa_t gpa;
+
+	if (sm_random(m, 2))
+		touch(m, v, gva);
+	gpa = pick_entry(m, v, gva, &level);
+	if (gpa >> PAGE_SHIFT >= SM_GFNS)
+		return;
+	guest_write(m, v, gpa, new_entry(m, v->mode, sm_load(m, gpa, width), level), width);
+	if (!other->in_core && !sm_random(m, 4))
+		touch(m, other, gva);
+	flush_somehow(m, v, gva);
+	if (!other->in_core && sm_random(m, 2))
+		flush_somehow(m, other, gva);
+	for (i = sm_random(m, 3); i > 0; i--)
+		touch(m, v, gva);
+	if (!other->in_core)
+		touch(m, other, gva);
+}
+
+static void switch_space(struct sm *m, struct sm_vcpu *v)
+{
+	u64 cr3 = m->space[v->mode][sm_random(m, SM_SPACES)];
+
+	if (sm_random(m, 8) == 0)	/* any page may be a root */
+		cr3 = random_table(m, v->mode, shape_of(v->mode).levels) << PAGE_SHIFT;
+	if (sm_guest_cr3(m, v, cr3))
+		sm_guest_flush(m, v, MMU_LOAD_CR3);
+}
+
+static void change_registers(struct sm *m, struct sm_vcpu *v)
+{
+	if (sm_chance(m, m->config.mode_pct))
+		return sm_guest_mode(m, v, sm_random(m, 3) ? m->config.mode : sm_random(m, SM_MODES));
+	if (v->mode != m->config.mode && sm_random(m, 2))
+		return sm_guest_mode(m, v, m->config.mode);
+	random_controls(m, &v->paging);
+	sm_guest_flush(m, v, MMU_LOAD_ALL);
+}
+
+/* A table is freed and its page reused: data, or another table. */
+static void reuse_table(struct sm *m, struct sm_vcpu *v)
+{
+	enum sm_mode mode = v->mode;
+	int width = shape_of(mode).width, level = 1 + sm_random(m, shape_of(mode).levels), i;
+	gfn_t gfn = mode == SM_PAE && level == 3 ? 6 : table_of(m, mode, level);
+	bool data = sm_random(m, 2);
+
+	for (i = 0; i < 4; i++) {
+		u64 value = data ? sm_random(m, 1u << 31) * 0x100000001ull : random_entry(m, mode, level);
+
+		guest_write(m, v, (gfn << PAGE_SHIFT) + i * width, width == 4 ? (u32)value : value, width);
+	}
+	flush_somehow(m, v, random_gva(m, mode));
+}
+
+void sm_op_random(struct sm_op *op, u64 *rng)
+{
+	*rng ^= *rng << 13;
+	*rng ^= *rng >> 7;
+	*rng ^= *rng << 17;
+	op->what = *rng >> 8;
+	op->cpu = *rng >> 16;
+	op->arg = 0;
+	op->seed = *rng >> 32;
+}
+
+/* All that is remembered is forgotten: every vCPU flushes everything. */
+static void forget_history(struct sm *m)
+{
+	int i;
+
+	for (i = 0; i < SM_VCPUS; i++)
+		sm_guest_flush(m, &m->vcpu[i], MMU_LOAD_ALL);
+	m->writes = 0;
+	memset(m->bucket, 0, sizeof(m->bucket));
+}
+
+static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
+{
+	if (what < 90)
+		touch(m, v, random_gva(m, v->mode));
+	else if (what < 170)
+		edit(m, v);
+	else if (what < 180)
+		sm_guest_invlpg(m, v, random_gva(m, v->mode));
+	else if (what < 192)
+		switch_space(m, v);
+	else if (what < 202)
+		change_registers(m, v);
+	else if (what < 210)
+		reuse_table(m, v);
+	else
+		sm_read_mapped(m, v, random_gva(m, v->mode));
+}
+
+void sm_op_do(struct sm *m, const struct sm_op *op)
+{
+	struct sm_vcpu *v = &m->vcpu[op->cpu % SM_VCPUS];
+
+	m->step++;
+	sm_seed(m, op->seed);
+	if (m->writes > SM_WRITES - 8192)
+		forget_history(m);
+	if (op->what < 216)
+		guest_op(m, v, op->what);
+	else if (op->what < 250)
+		sm_host_event(m);
+	else if (op->what < 254 || !m->config.switches)
+		sm_slot_event(m);
+	else
+		sm_set_mode(m, !mmu_is_shadow(&m->vm));
+	sm_audit(m);
+	sm_host_end(m, false);
+}
+
+/* What others do while a vCPU's thread holds no lock. */
+void sm_event(struct sm *m)
+{
+	struct sm_vcpu *v = &m->vcpu[sm_random(m, SM_VCPUS)];
+	unsigned int what = sm_random(m, 100);
+
+	if (what < 40 || v->in_core) {
+		sm_host_event(m);
+	} else if (what < 45) {
+		sm_slot_event(m);
+	} else {
+		guest_op(m, v, sm_random(m, 200));
+		/* In the middle of a slot's end there may still be something of it. */
+		if (!m->in_slot_change)
+			sm_audit(m);
+	}
+}
