@@ -213,9 +213,12 @@ void pn_deliver_events(struct pn_vcpu *vcpu)
 	if (ev->irq.injected)
 		pn_order_irq(vcpu);
 	inject = pn_delivering(ev);
-	if (!inject && ev->exception.pending) {
+	/* Also before an NMI whose delivery it cut short, which goes in right behind it. */
+	if (ev->exception.pending && (!inject || ev->nmi_injected)) {
 		pn_start_exception(vcpu);
 		inject = true;
+		if (unlikely(ev->nmi_injected))
+			pn_vcpu_exit_at_once();
 	}
 	if (unlikely(atomic_read(&ev->nmi_pending)) && !pn_events_held(vcpu)) {
 		if (!inject && pn_nmi_allowed(vcpu)) {
