@@ -99,6 +99,8 @@ static int write_page(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned i
 	}
 	/* Also when only a part was written. */
 	pn_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
+	if (unlikely(mmu_is_shadow(&vcpu->vm->mmu)))
+		mmu_guest_written(&vcpu->vm->mmu, gpa, len);
 	if (left)
 		return atomic ? -EAGAIN : -EFAULT;
 	return 0;
@@ -166,7 +168,7 @@ static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned i
 	return -EINVAL;
 }
 
-int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
+int pn_table_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 		     unsigned int size, bool atomic)
 {
 	struct pn_slot *slot;
@@ -190,4 +192,14 @@ int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 	/* A failed compare writes the old value back: the bit does no harm. */
 	pn_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
 	return ret ? -EBUSY : 0;
+}
+
+int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
+		     unsigned int size, bool atomic)
+{
+	int ret = pn_table_cmpxchg(vcpu, gpa, old, new, size, atomic);
+
+	if (unlikely(!ret && mmu_is_shadow(&vcpu->vm->mmu)))
+		mmu_guest_written(&vcpu->vm->mmu, gpa, size);
+	return ret;
 }

@@ -17,6 +17,7 @@
  * in the way a store by the process itself would.
  */
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include "compat.h"
 #include "kvm/hostpt.h"
@@ -209,7 +210,7 @@ static int read_guest(struct mmu_vcpu *mmu, gpa_t gpa, void *buf, unsigned int l
 static int cmpxchg_guest(struct mmu_vcpu *mmu, gpa_t gpa, u64 old, u64 new,
 			 unsigned int size, unsigned int flags)
 {
-	int ret = pn_guest_cmpxchg(pn_vcpu_of_mmu(mmu), gpa, &old, &new, size,
+	int ret = pn_table_cmpxchg(pn_vcpu_of_mmu(mmu), gpa, &old, &new, size,
 				   flags & MMU_GUEST_ATOMIC);
 
 	if (ret == -EBUSY)
@@ -236,10 +237,41 @@ static void gfn_written(struct mmu_vm *mmu, gfn_t gfn, u64 nr)
 	}
 }
 
+/*
+ * Memory of secretmem is not in the kernel's mapping, and the one thing that tells it from
+ * other files' pages here is that it is unevictable. The page is mapped into the guest, so
+ * it stays what it is.
+ */
+static bool in_kernel_mapping(struct page *page)
+{
+	const struct address_space *mapping = READ_ONCE(compound_head(page)->mapping);
+	unsigned int level;
+	pte_t *pte;
+
+	if (!mapping || ((unsigned long)mapping & PAGE_MAPPING_FLAGS) ||
+	    !test_bit(AS_UNEVICTABLE, &mapping->flags))
+		return true;
+	pte = lookup_address((unsigned long)page_address(page), &level);
+	return pte && (pte_flags(*pte) & _PAGE_PRESENT);
+}
+
+static void *pfn_to_virt(struct mmu_vm *mmu, u64 pfn)
+{
+	struct page *page;
+
+	if (!pfn_valid(pfn))
+		return NULL;
+	page = pfn_to_page(pfn);
+	if (PageReserved(page) && !is_zero_pfn(pfn))
+		return NULL;
+	return likely(in_kernel_mapping(page)) ? page_address(page) : NULL;
+}
+
 const struct mmu_host_ops pn_mmu_host_ops = {
 	.gfn_to_page	= gfn_to_page,
 	.read_guest	= read_guest,
 	.cmpxchg_guest	= cmpxchg_guest,
 	.flush		= flush,
 	.gfn_written	= gfn_written,
+	.pfn_to_virt	= pfn_to_virt,
 };

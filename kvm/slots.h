@@ -93,6 +93,9 @@ int pn_guest_write(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned int 
  */
 int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 		     unsigned int size, bool atomic);
+/* The same by the MMU itself, which need not be told of it. */
+int pn_table_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
+		     unsigned int size, bool atomic);
 
 /* VM ioctls. */
 long pn_vm_set_user_memory_region(struct pn_vm *vm, void __user *argp);
