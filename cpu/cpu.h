@@ -24,6 +24,8 @@ enum cpu_dtable { CPU_GDT, CPU_IDT };
 #define CPU_UPDATE_CPUID	BIT(2)
 #define CPU_UPDATE_TSC		BIT(3)	/* tsc_offset */
 #define CPU_UPDATE_NMI		BIT(4)	/* events.nmi_masked */
+#define CPU_UPDATE_MODE		BIT(5)	/* mmu_is_shadow(); CPU_UPDATE_CR is part of it */
+#define CPU_UPDATE_ROOT		BIT(6)	/* mmu_root() */
 
 enum cpu_window { CPU_WINDOW_IRQ, CPU_WINDOW_NMI };
 
@@ -66,7 +68,7 @@ struct cpu_ops {
 	void (*set_seg)(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg);
 	void (*get_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, struct x86_dtable *d);
 	void (*set_dtable)(struct pn_vcpu *vcpu, enum cpu_dtable t, const struct x86_dtable *d);
-	/* The fields of struct pn_vcpu that @what (bits CPU_UPDATE_*) names were written. */
+	/* What @what (bits CPU_UPDATE_*) names, fields of struct pn_vcpu most of it, was written. */
 	void (*update)(struct pn_vcpu *vcpu, unsigned int what);
 	/* Registers only hardware holds (SYSCALL, SYSENTER, FS/GS base ...): 0, or -ENOENT. */
 	int (*get_msr)(struct pn_vcpu *vcpu, u32 index, u64 *value);
@@ -81,5 +83,6 @@ struct cpu_ops {
 
 extern const struct cpu_ops svm_ops;
 extern const struct cpu_ops *cpu;	/* the one in use; set before /dev/kvm exists */
+extern bool cpu_has_nested;		/* nested paging can be had; set by setup */
 
 #endif

@@ -319,6 +319,7 @@ static long set_entries(struct pn_vcpu *vcpu, struct kvm_cpuid_entry2 *e, unsign
 	vcpu->nr_cpuid = nr;
 	derive(vcpu);
 	cpu->update(vcpu, CPU_UPDATE_CPUID);
+	pn_mmu_changed(vcpu, MMU_LOAD_ALL);
 	return 0;
 }
 

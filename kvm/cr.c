@@ -50,11 +50,11 @@ bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer)
 }
 
 /* As they are in memory, good or not. */
-static bool read_pdptrs(struct pn_vcpu *vcpu, u64 cr3, u64 entry[4])
+static bool read_pdptrs(struct pn_vcpu *vcpu, u64 cr3, u64 entry[4], bool atomic)
 {
 	int i;
 
-	if (pn_guest_read(vcpu, cr3 & 0xffffffe0, entry, 4 * sizeof(*entry), false))
+	if (pn_guest_read(vcpu, cr3 & 0xffffffe0, entry, 4 * sizeof(*entry), atomic))
 		return false;
 	/* Reserved as well, but emulated processors set it as in every entry. */
 	for (i = 0; i < 4; i++)
@@ -62,13 +62,13 @@ static bool read_pdptrs(struct pn_vcpu *vcpu, u64 cr3, u64 entry[4])
 	return true;
 }
 
-bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3)
+static bool load_pdptrs(struct pn_vcpu *vcpu, u64 cr3, bool atomic)
 {
 	u64 reserved = PDPTE_RESERVED | ~0ULL << vcpu->maxphyaddr;
 	u64 entry[4];
 	int i;
 
-	if (!read_pdptrs(vcpu, cr3, entry))
+	if (!read_pdptrs(vcpu, cr3, entry, atomic))
 		return false;
 	for (i = 0; i < 4; i++)
 		if ((entry[i] & 1) && (entry[i] & reserved))
@@ -77,12 +77,20 @@ bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3)
 	return true;
 }
 
-static void commit(struct pn_vcpu *vcpu, bool flush)
+bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3)
+{
+	return load_pdptrs(vcpu, cr3, false);
+}
+
+/* @what: MMU_LOAD_*, or 0: no translation is different now. */
+static void commit(struct pn_vcpu *vcpu, unsigned int what)
 {
 	pn_fpu_update_pku(vcpu);
 	cpu->update(vcpu, CPU_UPDATE_CR);
-	if (flush)
-		cpu->tlb_flush(vcpu);
+	if (!what)
+		return;
+	cpu->tlb_flush(vcpu);
+	pn_mmu_changed(vcpu, what);
 }
 
 int pn_set_cr0(struct pn_vcpu *vcpu, u64 val)
@@ -114,7 +122,7 @@ int pn_set_cr0(struct pn_vcpu *vcpu, u64 val)
 		return 1;
 	vcpu->cr0 = val;
 	vcpu->efer = efer;
-	commit(vcpu, changed & CR0_FLUSH);
+	commit(vcpu, changed & CR0_FLUSH ? MMU_LOAD_ALL : 0);
 	return 0;
 }
 
@@ -127,8 +135,21 @@ int pn_set_cr3(struct pn_vcpu *vcpu, u64 val)
 	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && !pn_load_pdptrs(vcpu, val))
 		return 1;
 	vcpu->cr3 = val;
-	commit(vcpu, true);
+	commit(vcpu, MMU_LOAD_CR3);
 	return 0;
+}
+
+bool pn_set_cr3_atomic(struct pn_vcpu *vcpu, u64 val)
+{
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		val &= ~PCID_NOFLUSH;
+	if (val >> vcpu->maxphyaddr)
+		return false;
+	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && !load_pdptrs(vcpu, val, true))
+		return false;
+	vcpu->cr3 = val;
+	vcpu->mmu_due |= MMU_LOAD_CR3;
+	return true;
 }
 
 int pn_set_cr4(struct pn_vcpu *vcpu, u64 val)
@@ -148,7 +169,7 @@ int pn_set_cr4(struct pn_vcpu *vcpu, u64 val)
 		return 1;
 	vcpu->cr4 = val;
 	if (changed)
-		commit(vcpu, changed & CR4_FLUSH);
+		commit(vcpu, changed & CR4_FLUSH ? MMU_LOAD_ALL : 0);
 	return 0;
 }
 
@@ -177,7 +198,7 @@ int pn_set_efer(struct pn_vcpu *vcpu, u64 val, bool host)
 	changed = val ^ vcpu->efer;
 	vcpu->efer = val;
 	if (changed)
-		commit(vcpu, changed & X86_EFER_NX);
+		commit(vcpu, changed & X86_EFER_NX ? MMU_LOAD_ALL : 0);
 	return 0;
 }
 
@@ -189,15 +210,26 @@ int pn_set_xcr0(struct pn_vcpu *vcpu, u64 val)
 	return 0;
 }
 
+/*
+ * With nested paging the hardware reads the top entries of PAE from memory each
+ * time (15.25.10), so what was loaded earlier does not count, and one that is
+ * not good matters to the addresses below it only: the walk finds out. In shadow mode
+ * they are what CR3 brought, as on a processor without a hypervisor.
+ */
+static bool current_pdptrs(struct pn_vcpu *vcpu)
+{
+	return mmu_is_shadow(&vcpu->vm->mmu) || read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs, false);
+}
+
+void pn_keep_pdptrs(struct pn_vcpu *vcpu)
+{
+	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer))
+		read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs, false);
+}
+
 void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env)
 {
-	/*
-	 * With nested paging the hardware reads the top entries of PAE from memory each
-	 * time (15.25.10), so what was loaded earlier does not count, and one that is
-	 * not good matters to the addresses below it only: the walk finds out.
-	 */
-	bool pdptrs = pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) &&
-		      read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs);
+	bool pdptrs = pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && current_pdptrs(vcpu);
 
 	*env = (struct mmu_walk_env) {
 		.vcpu = &vcpu->mmu,

@@ -20,6 +20,7 @@ MODULE_ALIAS_MISCDEV(KVM_MINOR);
 MODULE_ALIAS("devname:kvm");
 
 const struct cpu_ops *cpu;
+bool cpu_has_nested;
 
 /* ---- /dev/kvm ---- */
 

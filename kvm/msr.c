@@ -248,6 +248,7 @@ static int set_pat(struct pn_vcpu *vcpu, u64 val)
 		return 1;
 	vcpu->pat = val;
 	cpu->update(vcpu, CPU_UPDATE_CR);
+	pn_mmu_changed(vcpu, MMU_LOAD_ALL);
 	return 0;
 }
 

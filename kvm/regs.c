@@ -201,6 +201,7 @@ static int sregs_set_common(struct pn_vcpu *vcpu, const struct kvm_sregs *s)
 	pn_fpu_update_pku(vcpu);
 	cpu->update(vcpu, CPU_UPDATE_CR);
 	cpu->tlb_flush(vcpu);
+	pn_mmu_changed(vcpu, MMU_LOAD_ALL);
 	return 0;
 }
 
@@ -261,8 +262,9 @@ long pn_vcpu_get_sregs2(struct pn_vcpu *vcpu, void __user *argp)
 
 	sregs_get_common(vcpu, &s.old);
 	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer)) {
-		/* The hardware reads them from memory; what was loaded last may be old. */
-		pn_load_pdptrs(vcpu, vcpu->cr3);
+		/* In nested mode the hardware reads them from memory; what was loaded last may be old. */
+		if (!mmu_is_shadow(&vcpu->vm->mmu))
+			pn_load_pdptrs(vcpu, vcpu->cr3);
 		memcpy(s.new.pdptrs, vcpu->pdptrs, sizeof(s.new.pdptrs));
 		s.new.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	}

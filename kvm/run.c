@@ -91,6 +91,12 @@ static int pn_handle_requests(struct pn_vcpu *vcpu)
 {
 	if (pn_take_request(vcpu, PN_REQ_SLOTS))
 		pn_vcpu_drop_slots(vcpu);
+	if (pn_take_request(vcpu, PN_REQ_MMU_MODE))
+		pn_mmu_enter_mode(vcpu);
+	if (pn_take_request(vcpu, PN_REQ_MMU_LOAD) && pn_mmu_load(vcpu, 0) != MMU_RESUME) {
+		pn_vcpu_request(vcpu, PN_REQ_MMU_LOAD);
+		return pn_memory_error(vcpu);
+	}
 	if (pn_take_request(vcpu, PN_REQ_TLB_FLUSH)) {
 		vcpu->stat.tlb_flush++;
 		cpu->tlb_flush(vcpu);
@@ -128,12 +134,13 @@ static int pn_run_loop(struct pn_vcpu *vcpu)
 		if (__xfer_to_guest_mode_work_pending()) {
 			srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_index);
 			r = pn_handle_work();
-			vcpu->srcu_index = srcu_read_lock(&vcpu->vm->srcu);
+			vcpu->srcu_index = pn_vm_enter(vcpu->vm);
 			if (r) {
 				vcpu->run->exit_reason = KVM_EXIT_INTR;
 				vcpu->stat.signal_exits++;
 				return -EINTR;
 			}
+			continue;	/* the mode may be another one: that comes first */
 		}
 		r = mmu_vcpu_topup(&vcpu->mmu);
 		if (r)
@@ -216,7 +223,8 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 	vcpu->irq_window_wanted = READ_ONCE(run->request_interrupt_window);
 
 	pn_vcpu_load(vcpu);
-	vcpu->srcu_index = srcu_read_lock(&vcpu->vm->srcu);
+	vcpu->srcu_index = pn_vm_enter(vcpu->vm);
+	vcpu->mmu_due |= MMU_LOAD_WRITTEN;	/* by the devices, for all we know */
 	r = pn_run_checked(vcpu);
 	pn_fill_run(vcpu);
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_index);

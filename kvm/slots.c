@@ -117,7 +117,7 @@ void pn_vcpu_drop_slots(struct pn_vcpu *vcpu)
 
 	srcu_read_unlock(&vm->srcu, vcpu->srcu_index);
 	wait_event(vm->readers_wait, !READ_ONCE(vm->readers_kept_out));
-	vcpu->srcu_index = srcu_read_lock(&vm->srcu);
+	vcpu->srcu_index = pn_vm_enter(vm);
 }
 
 /* The first slot that ends above @gfn. */

@@ -21,6 +21,8 @@ bool pn_cr0_is_valid(u64 cr0);
 bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer);	/* PAE paging outside long mode */
 /* Read the four top entries of PAE paging into vcpu->pdptrs. False: not there, or reserved bits. */
 bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3);
+/* Nested mode ends, where they are read from memory each time: what is there now stays, good or not. */
+void pn_keep_pdptrs(struct pn_vcpu *vcpu);
 
 /* ---- fpu.c ---- */
 extern struct x86_xsave_layout pn_xsave_layout;

@@ -107,17 +107,17 @@ static ssize_t vm_pid_show(struct pn_vm *vm, const struct attribute *attr, char 
 
 static ssize_t vm_mmu_show(struct pn_vm *vm, const struct attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "nested\n");
+	return sysfs_emit(buf, "%s\n", pn_mode_name(mmu_is_shadow(&vm->mmu) ? MMU_SHADOW : MMU_NESTED));
 }
 
-/* Modes that exist by name but are not built in: EOPNOTSUPP. Others: EINVAL. */
+/* Modes that exist by name but cannot be had: EOPNOTSUPP. Others: EINVAL. */
 static ssize_t vm_mmu_store(struct pn_vm *vm, const char *buf, size_t len)
 {
-	if (sysfs_streq(buf, "nested"))
-		return len;
-	if (sysfs_streq(buf, "shadow") || sysfs_streq(buf, "direct"))
-		return -EOPNOTSUPP;
-	return -EINVAL;
+	int r = pn_mode_by_name(buf);
+
+	if (r >= 0)
+		r = pn_vm_set_mode(vm, r);
+	return r < 0 ? r : len;
 }
 
 static ssize_t vm_vcpus_show(struct pn_vm *vm, const struct attribute *attr, char *buf)

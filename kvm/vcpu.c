@@ -127,6 +127,7 @@ void pn_vcpu_reset(struct pn_vcpu *vcpu, bool init)
 		pn_msr_reset(vcpu);
 	}
 	cpu->vcpu_reset(vcpu, init);
+	pn_mmu_changed(vcpu, MMU_LOAD_ALL);
 }
 
 /* ---- the descriptor ---- */
@@ -258,7 +259,7 @@ static long pn_vcpu_ioctl_locked(struct pn_vcpu *vcpu, unsigned int nr, unsigned
 	case KVM_GET_STATS_FD:
 		return pn_vcpu_stats_fd(vcpu);
 	}
-	srcu = srcu_read_lock(&vcpu->vm->srcu);
+	srcu = pn_vm_enter(vcpu->vm);
 	for (i = 0; i < ARRAY_SIZE(pn_vcpu_ioctls); i++) {
 		if (pn_vcpu_ioctls[i].nr == nr) {
 			r = pn_vcpu_ioctls[i].fn(vcpu, (void __user *)arg);
@@ -392,8 +393,9 @@ static int pn_vcpu_install(struct pn_vm *vm, struct pn_vcpu *vcpu)
 	}
 	pn_vm_get(vm);
 	vcpu->index = vm->nr_vcpus;
-	/* Somebody may keep readers out of the slots, and not have seen this vCPU. */
+	/* Somebody may keep readers out of the slots, or change the mode, and not have seen this vCPU. */
 	pn_vcpu_request(vcpu, PN_REQ_SLOTS);
+	pn_vcpu_request(vcpu, PN_REQ_MMU_MODE);
 	WRITE_ONCE(vm->vcpus[vcpu->index], vcpu);
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
 	fd_install(fd, file);
@@ -403,7 +405,7 @@ static int pn_vcpu_install(struct pn_vm *vm, struct pn_vcpu *vcpu)
 int pn_vcpu_create(struct pn_vm *vm, unsigned long id)
 {
 	struct pn_vcpu *vcpu;
-	int fd, r;
+	int fd, r, srcu;
 
 	if (id >= vm->max_vcpu_id)
 		return -EINVAL;
@@ -412,7 +414,9 @@ int pn_vcpu_create(struct pn_vm *vm, unsigned long id)
 	mutex_unlock(&vm->lock);
 	if (r)
 		return r;
+	srcu = pn_vm_enter(vm);
 	vcpu = pn_vcpu_new(vm, id);
+	srcu_read_unlock(&vm->srcu, srcu);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 	mutex_lock(&vm->lock);

@@ -44,6 +44,8 @@ enum pn_request {
 	PN_REQ_SLOTS,		/* let go of vm->srcu once */
 	PN_REQ_CLOCK,		/* rewrite the kvmclock page */
 	PN_REQ_TRIPLE_FAULT,
+	PN_REQ_MMU_MODE,	/* the VM's mode changed */
+	PN_REQ_MMU_LOAD,	/* vcpu->mmu_due */
 };
 
 struct pn_exception {
@@ -185,6 +187,7 @@ struct pn_vcpu {
 	} mmio;
 
 	struct mmu_vcpu mmu;
+	unsigned int mmu_due;		/* MMU_LOAD_*: what the next mmu_load() has to know */
 	unsigned int slot_hint;		/* for pn_slot_find */
 	unsigned int audit_exits;	/* since the last audit: kvm/audit.c */
 	struct pn_vcpu_stat stat;
@@ -225,6 +228,13 @@ void pn_vcpu_put(struct pn_vcpu *vcpu);
 
 /* ---- kvm/run.c ---- */
 long pn_vcpu_run(struct pn_vcpu *vcpu);			/* KVM_RUN */
+
+/* ---- kvm/mode.c ---- */
+void pn_mmu_enter_mode(struct pn_vcpu *vcpu);	/* PN_REQ_MMU_MODE */
+/* What decides how addresses are translated was written. @what: MMU_LOAD_* */
+void pn_mmu_changed(struct pn_vcpu *vcpu, unsigned int what);
+/* mmu_load() of what is due, with the vCPU's registers; @flags and result are its. */
+enum mmu_verdict pn_mmu_load(struct pn_vcpu *vcpu, unsigned int flags);
 
 /* ---- kvm/audit.c ---- */
 void pn_audit(struct pn_vcpu *vcpu);	/* at an exit, under vm->srcu: if the parameter says so */
@@ -294,6 +304,11 @@ enum x86_emu_rc pn_pio_out_string(struct x86_emu *emu, u16 port, unsigned int si
 /* 0, or 1: the write is illegal, inject #GP(0); nothing was changed. */
 int pn_set_cr0(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr3(struct pn_vcpu *vcpu, u64 val);
+/*
+ * In shadow mode and without sleeping: true: done, pn_mmu_load() is due; false: leave it to the
+ * one above.
+ */
+bool pn_set_cr3_atomic(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr4(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr8(struct pn_vcpu *vcpu, u64 val);
 int pn_set_efer(struct pn_vcpu *vcpu, u64 val, bool host);

@@ -81,7 +81,7 @@ void pn_vm_request_all(struct pn_vm *vm, unsigned int request)
 
 static int pn_vm_init_parts(struct pn_vm *vm)
 {
-	const struct mmu_vm_config config = {
+	struct mmu_vm_config config = {
 		.host = &pn_mmu_host_ops,
 		.format = &mmu_format_npt,
 		.levels = pgtable_l5_enabled() ? 5 : 4,
@@ -89,6 +89,7 @@ static int pn_vm_init_parts(struct pn_vm *vm)
 	};
 	int r;
 
+	rdmsrl(MSR_IA32_CR_PAT, config.host_pat);
 	r = init_srcu_struct(&vm->srcu);
 	if (r)
 		return r;
@@ -101,6 +102,9 @@ static int pn_vm_init_parts(struct pn_vm *vm)
 	r = mmu_vm_init(&vm->mmu, &config);
 	if (r)
 		goto fini_iobus;
+	r = mmu_vm_set_mode(&vm->mmu, pn_default_mode());
+	if (r)
+		goto fini_mmu;
 	r = pn_clock_init(vm);
 	if (r)
 		goto fini_mmu;

@@ -69,6 +69,7 @@ struct pn_vm {
 	unsigned long notifier_active;	/* under notifier_lock */
 	wait_queue_head_t notifier_wait;
 	bool readers_kept_out;		/* see pn_vm_drop_readers */
+	bool vcpus_kept_out;		/* see pn_vm_enter */
 	struct list_head retired;	/* tables, under slots_lock */
 	unsigned int nr_retired;
 	wait_queue_head_t readers_wait;
@@ -120,6 +121,18 @@ void pn_vm_put(struct pn_vm *vm);
  * IPI: interrupts on.
  */
 void pn_vm_request_all(struct pn_vm *vm, unsigned int request);
+
+/* kvm/mode.c */
+const char *pn_mode_name(enum mmu_vm_mode mode);
+int pn_mode_by_name(const char *name);	/* or -EINVAL, -EOPNOTSUPP */
+enum mmu_vm_mode pn_default_mode(void);	/* of new VMs */
+/* 0, or -EOPNOTSUPP, -ENOMEM. vCPUs go on running. Sleeps. */
+int pn_vm_set_mode(struct pn_vm *vm, enum mmu_vm_mode mode);
+/*
+ * srcu_read_lock() of vm->srcu for whatever a vCPU does: not while the mode changes.
+ * Sleeps.
+ */
+int pn_vm_enter(struct pn_vm *vm);
 
 static inline struct pn_vm *pn_vm_of_mmu(struct mmu_vm *mmu)
 {

@@ -105,9 +105,7 @@ static bool svm_cpuid_fast(struct svm_vcpu *svm)
 	u64 next = svm->vmcb->control.next_rip;
 	unsigned int len;
 
-	if ((vcpu->regs.rflags & X86_EFLAGS_TF) ||
-	    (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP) ||
-	    (u32)vcpu->regs.gpr[X86_RAX] == CPUID_LEAF_XSAVE)
+	if (svm_steps(svm) || (u32)vcpu->regs.gpr[X86_RAX] == CPUID_LEAF_XSAVE)
 		return false;
 	if (svm_features.nrips && next)
 		len = next - vcpu->regs.rip;
@@ -175,6 +173,20 @@ static int svm_exit_io(struct svm_vcpu *svm)
 		      (info >> SVM_IO_SIZE_SHIFT) & 7, info & SVM_IO_IN);
 }
 
+static u64 svm_read_cr(struct pn_vcpu *vcpu, unsigned int cr)
+{
+	switch (cr) {
+	case 0:
+		return vcpu->cr0;
+	case 3:
+		return vcpu->cr3;
+	case 4:
+		return vcpu->cr4;
+	default:
+		return vcpu->cr8;
+	}
+}
+
 static int svm_write_cr(struct pn_vcpu *vcpu, unsigned int cr, u64 val)
 {
 	switch (cr) {
@@ -235,7 +247,7 @@ static int svm_exit_cr(struct svm_vcpu *svm)
 		if (svm_write_cr(vcpu, cr, val))
 			return svm_exit_gp(svm);
 	} else {
-		vcpu->regs.gpr[gpr] = cr == 0 ? vcpu->cr0 : cr == 8 ? vcpu->cr8 : vcpu->cr4;
+		vcpu->regs.gpr[gpr] = svm_read_cr(vcpu, cr);
 		trace_kvm_cr(false, cr, vcpu->regs.gpr[gpr]);
 	}
 	r = pn_skip(vcpu, len);
@@ -362,7 +374,7 @@ static int svm_exit_shutdown(struct svm_vcpu *svm)
  * An event whose delivery met a device: its stack, or a table, is no memory. What is
  * at RIP has nothing to do with the access and must not be carried out for it.
  */
-static int svm_delivery_failed(struct svm_vcpu *svm)
+int svm_delivery_failed(struct svm_vcpu *svm)
 {
 	struct kvm_run *run = svm->vcpu.run;
 	struct svm_control *c = &svm->vmcb->control;
@@ -402,8 +414,10 @@ static int svm_exit_npf(struct svm_vcpu *svm)
 
 static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_CR_READ + 0]			= svm_exit_cr,
+	[SVM_EXIT_CR_READ + 3]			= svm_exit_cr,
 	[SVM_EXIT_CR_READ + 4]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 0]			= svm_exit_cr,
+	[SVM_EXIT_CR_WRITE + 3]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 4]			= svm_exit_cr,
 	[SVM_EXIT_CR_WRITE + 8]			= svm_exit_cr,
 	[SVM_EXIT_CR0_SELECTIVE]		= svm_exit_cr,
@@ -411,6 +425,7 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_DR_WRITE ... SVM_EXIT_DR_WRITE + 7]	= svm_exit_dr,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_DB]	= svm_exit_db,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_BP]	= svm_exit_bp,
+	[SVM_EXIT_EXCEPTION + X86_TRAP_PF]	= svm_exit_page_fault,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_AC]	= svm_exit_ac,
 	[SVM_EXIT_EXCEPTION + X86_TRAP_MC]	= svm_exit_none,
 	[SVM_EXIT_INTR]				= svm_exit_none,
@@ -425,6 +440,7 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_INVD]				= svm_exit_skip,
 	[SVM_EXIT_PAUSE]			= svm_exit_pause,
 	[SVM_EXIT_HLT]				= svm_exit_hlt,
+	[SVM_EXIT_INVLPG]			= svm_exit_invlpg,
 	[SVM_EXIT_INVLPGA]			= svm_exit_ud,
 	[SVM_EXIT_IOIO]				= svm_exit_io,
 	[SVM_EXIT_MSR]				= svm_exit_msr,
@@ -471,6 +487,13 @@ bool svm_handle_exit_fast(struct pn_vcpu *vcpu)
 			return false;
 		vcpu->stat.pf_fixed++;
 		return true;
+	case SVM_EXIT_EXCEPTION + X86_TRAP_PF:
+		return svm_page_fault_fast(svm);
+	case SVM_EXIT_CR_READ + 3:
+	case SVM_EXIT_CR_WRITE + 3:
+		return svm_cr3_fast(svm);
+	case SVM_EXIT_INVLPG:
+		return svm_invlpg_fast(svm);
 	case SVM_EXIT_CPUID:
 		return svm_cpuid_fast(svm);
 	case SVM_EXIT_INTR:

@@ -4,6 +4,7 @@
  */
 #include <asm/msr-index.h>
 #include "cpu/svm/svm.h"
+#include "mmu/mmu.h"
 
 static_assert(offsetof(struct svm_save, gs) == X86_SEG_GS * sizeof(struct x86_seg));
 static_assert(offsetof(struct svm_save, ldtr) == (X86_SEG_LDTR + 1) * sizeof(struct x86_seg));
@@ -91,6 +92,28 @@ static void svm_intercept_if(struct svm_vcpu *svm, enum svm_intercept i, bool on
 		svm_pass(svm, i);
 }
 
+#define SVM_CR0_HIDDEN	(X86_CR0_CD | X86_CR0_NW)
+
+/*
+ * In shadow mode the hardware pages by our tables whatever the guest does by its own,
+ * also in real mode (15.19). They have 64-bit entries, with NX, and are read-only where
+ * they say so. What the guest's own tables would mean without paging: every address is
+ * for everybody. CR3 is the root's.
+ */
+static void svm_replace_paging(const struct pn_vcpu *vcpu, struct svm_save *s)
+{
+	s->cr0 |= X86_CR0_PG | X86_CR0_WP;
+	s->cr4 |= X86_CR4_PAE;
+	s->cr4 &= ~X86_CR4_PCIDE;
+	s->efer |= EFER_NX;
+	if (!(vcpu->cr0 & X86_CR0_PG))
+		s->cr4 &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
+	if (!(vcpu->efer & EFER_LMA)) {
+		s->cr4 &= ~X86_CR4_LA57;
+		s->efer &= ~EFER_LME;
+	}
+}
+
 /*
  * CD and NW are kept from the hardware: the guest's caches are the host's, and a
  * guest with caching off would only be slow. While it has them set, its reads of
@@ -101,16 +124,49 @@ static void svm_update_cr(struct svm_vcpu *svm)
 	struct pn_vcpu *vcpu = &svm->vcpu;
 	struct svm_save *s = &svm->vmcb->save;
 
-	s->cr0 = vcpu->cr0 & ~(X86_CR0_CD | X86_CR0_NW);
-	svm_intercept_if(svm, SVM_CR_READ + 0, s->cr0 != vcpu->cr0);
-	svm_intercept_if(svm, SVM_CR_WRITE + 0, s->cr0 != vcpu->cr0);
-	s->cr3 = vcpu->cr3;
+	s->cr0 = vcpu->cr0 & ~SVM_CR0_HIDDEN;
 	/* A machine check must reach the host whatever the guest thinks of it, and reads. */
 	s->cr4 = vcpu->cr4 | X86_CR4_MCE;
-	svm_intercept_if(svm, SVM_CR_READ + 4, s->cr4 != vcpu->cr4);
 	s->efer = vcpu->efer | EFER_SVME;
 	s->pat = vcpu->pat;
+	if (svm->shadow)
+		svm_replace_paging(vcpu, s);
+	else
+		s->cr3 = vcpu->cr3;
+	svm->cr0_held = svm->shadow ? ~(X86_CR0_TS | X86_CR0_MP) : SVM_CR0_HIDDEN;
+	svm_intercept_if(svm, SVM_CR_READ + 0, s->cr0 != vcpu->cr0);
+	svm_intercept_if(svm, SVM_CR_WRITE + 0, s->cr0 != vcpu->cr0);
+	svm_intercept_if(svm, SVM_CR_READ + 4, s->cr4 != vcpu->cr4);
 	svm_dirty(svm, SVM_CLEAN_CRX | SVM_CLEAN_NESTED);
+}
+
+/* A task switch loads CR3, without the intercept of writes to it (15.7.1, 15.14.1). */
+static void svm_update_mode(struct svm_vcpu *svm)
+{
+	bool shadow = mmu_is_shadow(&svm->vcpu.vm->mmu);
+
+	svm->shadow = shadow;
+	svm_intercept_if(svm, SVM_EXCEPTION + X86_TRAP_PF, shadow);
+	svm_intercept_if(svm, SVM_CR_READ + 3, shadow);
+	svm_intercept_if(svm, SVM_CR_WRITE + 3, shadow);
+	svm_intercept_if(svm, SVM_INVLPG, shadow);
+	svm_intercept_if(svm, SVM_TASK_SWITCH, shadow);
+	svm_intercept_if(svm, SVM_INVPCID, shadow && svm_features.invpcid);
+	svm->vmcb->control.nested_ctl = shadow ? 0 : SVM_NESTED_ENABLE;
+	svm_update_cr(svm);
+}
+
+static void svm_update_root(struct svm_vcpu *svm)
+{
+	u64 root = mmu_root(&svm->vcpu.mmu);
+
+	if (svm->shadow) {
+		svm->vmcb->save.cr3 = root;
+		svm_dirty(svm, SVM_CLEAN_CRX);
+	} else {
+		svm->vmcb->control.ncr3 = root;
+		svm_dirty(svm, SVM_CLEAN_NESTED);
+	}
 }
 
 static void svm_update_debug(struct svm_vcpu *svm)
@@ -144,8 +200,12 @@ void svm_update(struct pn_vcpu *vcpu, unsigned int what)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
-	if (what & CPU_UPDATE_CR)
+	if (what & CPU_UPDATE_MODE)
+		svm_update_mode(svm);
+	else if (what & CPU_UPDATE_CR)
 		svm_update_cr(svm);
+	if (what & CPU_UPDATE_ROOT)
+		svm_update_root(svm);
 	if (what & CPU_UPDATE_DEBUG)
 		svm_update_debug(svm);
 	if (what & CPU_UPDATE_CPUID)
@@ -231,6 +291,7 @@ void svm_reset(struct pn_vcpu *vcpu, bool init)
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	svm_reset_segs(&svm->vmcb->save);
-	svm_update(vcpu, CPU_UPDATE_CR | CPU_UPDATE_DEBUG | CPU_UPDATE_CPUID | CPU_UPDATE_TSC);
+	svm_update(vcpu, CPU_UPDATE_MODE | CPU_UPDATE_ROOT | CPU_UPDATE_DEBUG | CPU_UPDATE_CPUID |
+		   CPU_UPDATE_TSC);
 	svm->vmcb->control.clean = 0;
 }

@@ -90,19 +90,16 @@ static int svm_setup(void)
 		return -EOPNOTSUPP;
 	}
 	cpuid(SVM_CPUID_LEAF, &eax, &nr_asids, &ecx, &edx);
-	svm_features.npt = edx & BIT(0);
+	cpu_has_nested = edx & BIT(0);
 	svm_features.nrips = edx & BIT(3);
 	svm_features.vmcb_clean = edx & BIT(5);
 	svm_features.flush_by_asid = edx & BIT(6);
 	svm_features.decode_assists = svm_features.nrips && (edx & BIT(7));
 	svm_features.pause_filter = edx & BIT(10);
 	svm_features.v_spec_ctrl = edx & BIT(20);
+	svm_features.invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
 	svm_features.int3_is_intn = svm_features.injects_twice =
 		boot_cpu_has(X86_FEATURE_HYPERVISOR) && hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
-	if (!svm_features.npt) {
-		pr_err("penumbra_kvm: no nested paging on this processor, and no other mode exists yet\n");
-		return -EOPNOTSUPP;
-	}
 	if (nr_asids < 2) {
 		pr_err("penumbra_kvm: the processor offers no ASIDs\n");
 		return -EOPNOTSUPP;
@@ -232,8 +229,6 @@ static void svm_vcpu_reset(struct pn_vcpu *vcpu, bool init)
 	c->iopm_pa = svm_iopm_pa();
 	c->msrpm_pa = __pa(svm->msrpm);
 	c->vintr = SVM_V_INTR_MASKING;
-	c->nested_ctl = SVM_NESTED_ENABLE;
-	c->ncr3 = mmu_root(&vcpu->mmu);
 	svm_reset(vcpu, init);
 }
 
@@ -292,7 +287,7 @@ static void svm_new_asid(struct svm_vcpu *svm, struct svm_cpu *sc)
 	svm_dirty(svm, SVM_CLEAN_ASID);
 }
 
-static void svm_tlb_flush(struct pn_vcpu *vcpu)
+void svm_tlb_flush(struct pn_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
@@ -355,8 +350,6 @@ static void svm_regs_in(struct svm_vcpu *svm)
 	svm->vmcb->control.int_state = vcpu->int_shadow ? SVM_INT_SHADOW : 0;
 }
 
-#define SVM_HIDDEN_CR0	(X86_CR0_CD | X86_CR0_NW)
-
 static void svm_regs_out(struct svm_vcpu *svm)
 {
 	struct pn_vcpu *vcpu = &svm->vcpu;
@@ -371,9 +364,10 @@ static void svm_regs_out(struct svm_vcpu *svm)
 	if (unlikely(vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		vcpu->regs.rflags &= ~(u64)(X86_EFLAGS_TF | X86_EFLAGS_RF);
 	vcpu->cr2 = s->cr2;
-	vcpu->cr3 = s->cr3;
+	if (!svm->shadow)
+		vcpu->cr3 = s->cr3;
 	/* TS and MP change without an exit. */
-	vcpu->cr0 = (vcpu->cr0 & SVM_HIDDEN_CR0) | (s->cr0 & ~(u64)SVM_HIDDEN_CR0);
+	vcpu->cr0 = (vcpu->cr0 & svm->cr0_held) | (s->cr0 & ~svm->cr0_held);
 	/* Which of the two instructions it was is not told: STI's is the weaker claim. */
 	vcpu->int_shadow = c->int_state & SVM_INT_SHADOW ?
 		KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI : 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * AMD backend: what its files share. svm.c is module and vCPU life, state.c
- * registers, exits.c what the guest was stopped for, events.c injection and
- * windows, permissions.c the MSR and I/O bitmaps, enter.S the world switch.
+ * registers, exits.c what the guest was stopped for, shadow.c the exits that only
+ * shadow mode has, events.c injection and windows, permissions.c the MSR and I/O
+ * bitmaps, enter.S the world switch.
  */
 #ifndef PN_CPU_SVM_SVM_H
 #define PN_CPU_SVM_SVM_H
@@ -29,6 +30,8 @@ struct svm_vcpu {
 	u64 asid_generation;
 	int asid_cpu;			/* the ASID is of this CPU's pool */
 	unsigned long *msrpm;		/* two pages, own because intercepts follow CPUID */
+	bool shadow;			/* the VMCB is for shadow mode */
+	u64 cr0_held;			/* bits of vcpu->cr0 that the hardware's CR0 does not tell */
 
 	/* NMI blocking without hardware help, see events.c. */
 	bool iret_intercepted;
@@ -38,13 +41,13 @@ struct svm_vcpu {
 
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
-	enum mmu_verdict verdict;	/* of the fast path's nested page fault */
+	enum mmu_verdict verdict;	/* of the fast path's page fault */
 };
 
 /* What this processor can, fixed after setup. */
 struct svm_features {
-	bool npt, nrips, flush_by_asid, decode_assists, vmcb_clean;
-	bool pause_filter, v_spec_ctrl;
+	bool nrips, flush_by_asid, decode_assists, vmcb_clean;
+	bool pause_filter, v_spec_ctrl, invpcid;
 	/*
 	 * QEMU's emulation (7.2). INT3 is intercepted as INT n, not as #BP. It keeps the vector
 	 * of an interrupt from EVENTINJ, and delivers it again if something else than
@@ -94,6 +97,9 @@ static inline void svm_dirty(struct svm_vcpu *svm, u32 clean_bits)
  */
 void svm_world_switch(struct x86_regs *regs, u64 vmcb_pa, u64 host_vmcb_pa);
 
+/* svm.c */
+void svm_tlb_flush(struct pn_vcpu *vcpu);
+
 /* permissions.c */
 int svm_permissions_setup(void);
 void svm_permissions_teardown(void);
@@ -126,5 +132,20 @@ void svm_update_nmi(struct svm_vcpu *svm);	/* events.nmi_masked was written */
 /* exits.c */
 bool svm_handle_exit_fast(struct pn_vcpu *vcpu);
 int svm_handle_exit(struct pn_vcpu *vcpu);
+int svm_delivery_failed(struct svm_vcpu *svm);
+
+/* A trap is due behind the instruction that exited: its handler may end in user space. */
+static inline bool svm_steps(const struct svm_vcpu *svm)
+{
+	return unlikely((svm->vcpu.regs.rflags & X86_EFLAGS_TF) ||
+			(svm->vcpu.guest_debug & KVM_GUESTDBG_SINGLESTEP));
+}
+
+/* shadow.c: results as cpu_ops.handle_exit_fast and handle_exit. */
+bool svm_page_fault_fast(struct svm_vcpu *svm);
+int svm_exit_page_fault(struct svm_vcpu *svm);
+bool svm_cr3_fast(struct svm_vcpu *svm);
+bool svm_invlpg_fast(struct svm_vcpu *svm);
+int svm_exit_invlpg(struct svm_vcpu *svm);
 
 #endif

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * AMD backend: exits that only shadow mode has. They are as frequent as the guest's
+ * page faults and address space switches, so most of them end on the fast path, with
+ * preemption off and without the emulator:
+ *
+ *   #PF ──► mmu_shadow_fault   fixed · the guest's own: injected · device, sleep: slow path
+ *   MOV CR3 ──► mmu_load       the next root
+ *   INVLPG ──► mmu_invlpg      and the hardware's TLB
+ *
+ * Without decode assists (APM vol. 2, 15.33) the instruction is decoded from the bytes that our own
+ * tables map: the processor has just fetched it through them.
+ */
+#include "cpu/svm/svm.h"
+#include "kvm/power.h"
+#include "kvm/trace.h"
+#include "mmu/mmu.h"
+
+/* The instruction at RIP. False when that takes more than what is mapped. */
+static bool svm_decode_mapped(struct svm_vcpu *svm, enum x86_mode mode, struct x86_insn *insn)
+{
+	u8 bytes[X86_MAX_INSN_BYTES];
+	u64 rip = svm->vcpu.regs.rip;
+	unsigned int nr;
+
+	if (mode != X86_MODE_LONG)
+		rip = (u32)(svm->vmcb->save.cs.base + rip);
+	nr = mmu_read_mapped(&svm->vcpu.mmu, rip, bytes, sizeof(bytes));
+	return nr && !x86_decode(insn, bytes, nr, mode);
+}
+
+/* ---- #PF ---- */
+
+static enum mmu_verdict svm_shadow_fault(struct svm_vcpu *svm, unsigned int flags)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct svm_control *c = &svm->vmcb->control;
+
+	return mmu_shadow_fault(&vcpu->mmu, c->exit_info_2, c->exit_info_1, vcpu->regs.rflags,
+				vcpu->fpu.pkru, flags);
+}
+
+/* The guest's own. What it interrupted, if that was the delivery of an event, is sorted out there. */
+static void svm_reflect(struct pn_vcpu *vcpu)
+{
+	const struct mmu_fault_info *f = &vcpu->mmu.fault;
+
+	vcpu->stat.pf_guest++;
+	pn_queue_page_fault(vcpu, f->exception_addr, f->exception_error);
+}
+
+bool svm_page_fault_fast(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct svm_control *c = &svm->vmcb->control;
+
+	vcpu->stat.pf_taken++;
+	trace_kvm_page_fault(vcpu, c->exit_info_2, c->exit_info_1);
+	svm->verdict = svm_shadow_fault(svm, MMU_ATOMIC);
+	switch (svm->verdict) {
+	case MMU_RESUME:
+		vcpu->stat.pf_fixed++;
+		return true;
+	case MMU_REFLECT:
+		svm_reflect(vcpu);
+		return true;
+	default:
+		return false;
+	}
+}
+
+int svm_exit_page_fault(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct svm_control *c = &svm->vmcb->control;
+	const struct mmu_fault_info *f = &vcpu->mmu.fault;
+
+	if (svm->verdict == MMU_SLEEP)
+		svm->verdict = svm_shadow_fault(svm, 0);
+	switch (svm->verdict) {
+	case MMU_RESUME:
+		vcpu->stat.pf_fixed++;
+		return 1;
+	case MMU_REFLECT:
+		svm_reflect(vcpu);
+		return 1;
+	case MMU_MMIO:
+		if (unlikely(c->exit_int_info & SVM_EVENT_VALID))
+			return svm_delivery_failed(svm);
+		vcpu->stat.pf_mmio++;
+		return pn_emulate_mmio(vcpu, f->gpa, !f->table, c->exit_info_1 & MMU_PF_WRITE);
+	case MMU_EMULATE:
+		if (unlikely(c->exit_int_info & SVM_EVENT_VALID))
+			return svm_delivery_failed(svm);
+		vcpu->stat.pf_emulate++;
+		return pn_emulate_insn(vcpu);
+	default:
+		return pn_memory_error(vcpu);
+	}
+}
+
+/* ---- MOV to and from CR3 ---- */
+
+static bool svm_mov_cr3_operand(struct svm_vcpu *svm, enum x86_mode mode, unsigned int *gpr,
+				unsigned int *len)
+{
+	struct svm_control *c = &svm->vmcb->control;
+	struct x86_insn insn;
+
+	if (svm_features.decode_assists && (c->exit_info_1 & SVM_CR_ASSIST_VALID)) {
+		*gpr = c->exit_info_1 & SVM_CR_ASSIST_GPR;
+		*len = c->next_rip - svm->vcpu.regs.rip;
+		return true;
+	}
+	if (!svm_decode_mapped(svm, mode, &insn) || insn.op != X86_OP_MOV_CR)
+		return false;
+	*gpr = insn.rm;
+	*len = insn.length;
+	return true;
+}
+
+static bool svm_load_cr3(struct pn_vcpu *vcpu, u64 val)
+{
+	trace_kvm_cr(true, 3, val);
+	if (!pn_set_cr3_atomic(vcpu, val))
+		return false;
+	if (pn_mmu_load(vcpu, MMU_ATOMIC) != MMU_RESUME)
+		pn_vcpu_request(vcpu, PN_REQ_MMU_LOAD);
+	return true;
+}
+
+bool svm_cr3_fast(struct svm_vcpu *svm)
+{
+	bool write = svm->vmcb->control.exit_code >= SVM_EXIT_CR_WRITE;
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	enum x86_mode mode = pn_cpu_mode(vcpu);
+	unsigned int gpr, len;
+	u64 val;
+
+	if (svm_steps(svm) || !svm_mov_cr3_operand(svm, mode, &gpr, &len))
+		return false;
+	if (write) {
+		val = vcpu->regs.gpr[gpr];
+		if (!svm_load_cr3(vcpu, mode == X86_MODE_LONG ? val : (u32)val))
+			return false;
+	} else {
+		vcpu->regs.gpr[gpr] = vcpu->cr3;
+		trace_kvm_cr(false, 3, vcpu->cr3);
+	}
+	vcpu->stat.cr_exits++;
+	pn_skip(vcpu, len);
+	return true;
+}
+
+/* ---- INVLPG ---- */
+
+/* What the hardware's TLB holds for the address. If the ASID is not this processor's, it goes anyway. */
+static void svm_flush_address(struct svm_vcpu *svm, u64 gva)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	if (svm->asid_generation == this_cpu_read(svm_cpu.asid_generation) &&
+	    __this_cpu_read(pn_cpu_on))
+		asm volatile("invlpga %0, %1" : : "a"(gva), "c"(svm->vmcb->control.asid) : "memory");
+	local_irq_restore(flags);
+}
+
+/* The operand's linear address. There are no checks: at worst nothing is to be done for it. */
+static u64 svm_invlpg_operand(struct svm_vcpu *svm, const struct x86_insn *insn)
+{
+	u64 ea = x86_effective_address(insn, &svm->vcpu.regs, svm->vcpu.regs.rip + insn->length);
+	const struct x86_seg *seg = &svm->vmcb->save.es + insn->seg;
+
+	if (insn->mode != X86_MODE_LONG)
+		return (u32)(ea + seg->base);
+	return insn->seg >= X86_SEG_FS ? ea + seg->base : ea;
+}
+
+bool svm_invlpg_fast(struct svm_vcpu *svm)
+{
+	struct svm_control *c = &svm->vmcb->control;
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	struct x86_insn insn;
+	unsigned int len;
+	u64 gva;
+
+	if (svm_steps(svm))
+		return false;
+	if (svm_features.decode_assists) {
+		gva = c->exit_info_1;
+		len = c->next_rip - vcpu->regs.rip;
+	} else {
+		if (!svm_decode_mapped(svm, pn_cpu_mode(vcpu), &insn) || insn.op != X86_OP_INVLPG)
+			return false;
+		gva = svm_invlpg_operand(svm, &insn);
+		len = insn.length;
+	}
+	vcpu->stat.invlpg++;
+	mmu_invlpg(&vcpu->mmu, gva);
+	svm_flush_address(svm, gva);
+	pn_skip(vcpu, len);
+	return true;
+}
+
+int svm_exit_invlpg(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	int r;
+
+	if (!pn_insn_decode(vcpu, &r))
+		return r;
+	if (vcpu->emu.insn.op != X86_OP_INVLPG)
+		return 1;	/* changed meanwhile: the processor finds out */
+	vcpu->stat.invlpg++;
+	mmu_invlpg(&vcpu->mmu, svm_invlpg_operand(svm, &vcpu->emu.insn));
+	svm_tlb_flush(vcpu);
+	return pn_skip(vcpu, vcpu->emu.insn.length);
+}
