@@ -13,10 +13,12 @@
  */
 #include "mmu/shadow.h"
 
-/* What of a guest's entry matters; the rest is the guest's to use. */
-#define LEAF_MATTERS	(PT_PRESENT | PT_WRITE | PT_USER | PT_PWT | PT_PCD | PT_ACCESSED | PT_DIRTY | \
-			 PT_LARGE | PT_GLOBAL | PT_ADDR | PT_KEY | PT_NX)
-#define TABLE_MATTERS	(PT_PRESENT | PT_WRITE | PT_USER | PT_ACCESSED | PT_LARGE | PT_ADDR | PT_NX)
+/*
+ * What of a guest's entry matters. Bits 58:52 are the guest's to use in long mode only; an
+ * entry that points to a table becomes one with a reserved bit in many ways.
+ */
+#define LEAF_MATTERS	(~GENMASK_ULL(11, 9))
+#define TABLE_MATTERS	(~(GENMASK_ULL(11, 9) | PT_DIRTY))
 
 #define PAT_INDEX_BITS	3
 
@@ -292,8 +294,11 @@ void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int 
 	u64 old = sp->entries[i], differs = gpte ^ sp->snap[i];
 
 	if (!mmu_sp_leaf(sp, old)) {
+		/* A large page of the guest may be in smaller ones here. */
+		u64 matters = gpte & PT_LARGE ? LEAF_MATTERS : TABLE_MATTERS;
+
 		/* Accessed was not set, and is: nothing to do. */
-		if (!(differs & TABLE_MATTERS & ~(gpte & PT_ACCESSED)))
+		if (!(differs & matters & ~(gpte & PT_ACCESSED)))
 			sp->snap[i] = gpte;
 		else
 			mmu_entry_remove(vcpu->vm, sp, i);
