@@ -250,6 +250,9 @@ bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i
 
 	if (!p2m || plevel < sp->role.level || !mmu_entry_ready(vcpu, sp, gfn))
 		return false;
+	/* The last node is for what the fault is about. */
+	if (vcpu->cache.nr_nodes == 1)
+		return false;
 	if (sp->role.level > 1 && !mmu_may_map_large(vm, gfn, sp->role.level))
 		return false;
 	if (!(p2m & vm->fmt->write) || (!sp->role.direct && !(gpte & PT_DIRTY)))
