@@ -367,6 +367,18 @@ static enum mmu_verdict reflect(struct mmu_vcpu *vcpu, gva_t gva, u16 code)
 	return MMU_REFLECT;
 }
 
+/*
+ * A supervisor's write that is allowed only because CR0.WP is off, which it is not in the
+ * hardware: an entry for the supervisor alone would allow it, but be out of the sight of SMAP and
+ * of the keys; and no entry makes the processor overlook a key.
+ */
+static bool without_wp_only(const struct fault *f, const struct mmu_walk_env *env, u64 error_code)
+{
+	if (f->super_write && f->walk.user && (env->cr4 & (X86_CR4_SMAP | X86_CR4_PKE)))
+		return true;
+	return f->write && !f->user && (error_code & MMU_PF_PK) && !(env->cr0 & X86_CR0_WP);
+}
+
 enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code, u64 rflags,
 				  u32 pkru, unsigned int flags)
 {
@@ -401,8 +413,7 @@ enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_co
 	}
 	f.gfn = f.walk.gpa >> PAGE_SHIFT;
 	f.super_write = f.write && !f.user && !f.walk.write;
-	/* An entry for the supervisor alone would be out of SMAP's sight. */
-	if (f.super_write && f.walk.user && (env.cr4 & X86_CR4_SMAP))
+	if (without_wp_only(&f, &env, error_code))
 		return MMU_EMULATE;
 	verdict = hidden_fault(vcpu, &f, flags);
 	mmu_shadow_chores(vcpu);
