@@ -644,6 +644,8 @@ bool sm_guest_cr3(struct sm *m, struct sm_vcpu *v, u64 cr3)
 
 void sm_guest_invlpg(struct sm *m, struct sm_vcpu *v, gva_t gva)
 {
+	bool all;
+
 	gva = linear(v, gva);
 	if (!mmu_is_shadow(&m->vm) || !v->loaded || noncanonical(v, gva))
 		return;
@@ -651,12 +653,15 @@ void sm_guest_invlpg(struct sm *m, struct sm_vcpu *v, gva_t gva)
 	v->in_core = true;
 	m->ad.nr = 0;
 	m->calls++;
-	mmu_invlpg(&v->mmu, gva);
+	all = mmu_invlpg(&v->mmu, gva);
 	v->in_core = false;
 	if (m->ad.nr)
 		sm_violation(m, "accessed or dirty bits set by INVLPG", m->ad.at[0]);
 	sm_sync_history(m);
-	sm_hw_flush_page(v, gva);
+	if (all)
+		sm_hw_flush(v);
+	else
+		sm_hw_flush_page(v, gva);
 	sm_note_flush(m, v, SM_FLUSH_PAGE, gva);
 }
 

@@ -410,9 +410,17 @@ static u64 new_entry(struct sm *m, enum sm_mode mode, u64 old, int level)
 {
 	int width = shape_of(mode).width;
 
-	switch (sm_random(m, 10)) {
+	u64 good = P | US | RW | A | D;
+
+	if (mode == SM_PAE && level == 3)
+		good = P;
+	switch (sm_random(m, 16)) {
 	case 0: case 1: case 2: case 3:
 		return tweak(m, old, width);
+	case 10: case 11:
+		return (old & GENMASK_ULL(SM_MAXPHYADDR - 1, 0)) | good;
+	case 12: case 13: case 14:
+		return (random_entry(m, mode, level) & GENMASK_ULL(SM_MAXPHYADDR - 1, 0)) | good;
 	case 4:
 		return tweak(m, tweak(m, old, width), width);
 	case 5:

@@ -401,9 +401,9 @@ static void slot_set(struct sm *m, int i, bool exists)
 	if (slot->exists && !exists)
 		slot->gone = ++m->now;
 	slot->exists = exists;
-	m->in_slot_change = true;
+	m->in_slot_change++;
 	mmu_unmap_gfns(&m->vm, slot->start, slot->end);
-	m->in_slot_change = false;
+	m->in_slot_change--;
 }
 
 static void log_start(struct sm *m, int i)

@@ -170,7 +170,8 @@ struct sm {
 
 	/* the simulation */
 	u64 rng;
-	bool in_event, in_flush, in_slot_change, trace;
+	bool in_event, in_flush, trace;
+	int in_slot_change;
 	unsigned long step;
 
 	/* evidence */

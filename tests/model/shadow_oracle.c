@@ -295,17 +295,21 @@ bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a
 bool sm_may_end(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 since,
 		bool (*wanted)(struct sm *m, const struct gw_result *r, u64 arg), u64 arg)
 {
-	struct choice c = { .memory.load = choose, .m = m, .since = since };
 	struct gw_cpu cpu = sm_gw_cpu(v, ac);
-	int tries = 0;
+	int gone_too, tries = 0;
 
-	do {
-		struct gw_result r;
+	for (gone_too = 0; gone_too < 2; gone_too++) {
+		struct choice c = { .memory.load = choose, .m = m, .since = since,
+				    .gone_too = gone_too };
 
-		c.depth = 0;
-		r = gw_walk(&cpu, &c.memory, gva, a, false);
-		if (wanted(m, &r, arg))
-			return true;
-	} while (next_choice(&c) && ++tries < 20000);
+		do {
+			struct gw_result r;
+
+			c.depth = 0;
+			r = gw_walk(&cpu, &c.memory, gva, a, false);
+			if (wanted(m, &r, arg))
+				return true;
+		} while (next_choice(&c) && ++tries < 20000);
+	}
 	return tries >= 20000;
 }
