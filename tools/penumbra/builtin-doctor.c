@@ -108,8 +108,7 @@ static void look_npt(const struct machine *m, struct finding *f)
 	if (m->cpu.npt) {
 		found(f, OK, "nested paging is there");
 	} else {
-		found(f, FAIL, "no nested paging (npt flag)");
-		advise(f, "use a processor with nested paging: it is the only mode there is yet");
+		found(f, WARN, "no nested paging (npt flag): VMs run in shadow mode");
 	}
 }
 

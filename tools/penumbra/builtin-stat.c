@@ -35,13 +35,14 @@ struct row {
 
 /* Each exit of the hardware is counted in "exits" and, if it has one, in a reason. */
 static const struct row exit_rows[] = {
-	{ "pf_taken", "nested page fault" },
+	{ "pf_taken", "page fault" },
 	{ "io_exits", "port I/O" },
 	{ "halt_exits", "halt" },
 	{ "irq_exits", "host interrupt" },
 	{ "irq_window_exits", "interrupt window" },
 	{ "nmi_window_exits", "NMI window" },
 	{ "cr_exits", "control register" },
+	{ "invlpg", "INVLPG" },
 	{ "dr_exits", "debug register" },
 	{ "msr_exits", "MSR" },
 	{ "cpuid_exits", "CPUID" },
@@ -51,6 +52,7 @@ static const struct row exit_rows[] = {
 static const struct row fault_rows[] = {
 	{ "pf_taken", "taken" },
 	{ "pf_fixed", "mapped" },
+	{ "pf_guest", "the guest's own" },
 	{ "pf_mmio", "device memory" },
 	{ "pf_around", "neighbours mapped along" },
 	{ "tlb_flush", "TLB flushes" },

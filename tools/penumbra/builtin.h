@@ -28,6 +28,7 @@ int builtin_doctor(const struct hostfs *fs, int argc, char **argv);
 int builtin_run(const struct hostfs *fs, int argc, char **argv);
 int builtin_ls(const struct hostfs *fs, int argc, char **argv);
 int builtin_stat(const struct hostfs *fs, int argc, char **argv);
+int builtin_set(const struct hostfs *fs, int argc, char **argv);
 int builtin_mem(const struct hostfs *fs, int argc, char **argv);
 int builtin_share(const struct hostfs *fs, int argc, char **argv);
 int builtin_clone(const struct hostfs *fs, int argc, char **argv);

@@ -16,6 +16,7 @@ static const struct builtin builtins[] = {
 	{ "run", builtin_run, "start a VM" },
 	{ "ls", builtin_ls, "list the running VMs" },
 	{ "stat", builtin_stat, "show exits, faults and memory of VMs" },
+	{ "set", builtin_set, "change the mode of a VM while it runs" },
 	{ "mem", builtin_mem, "show the memory of VMs that have it in RAM files" },
 	{ "share", builtin_share, "show what they share, and control the search for more" },
 	{ "clone", builtin_clone, "a second VM from one that runs, all memory shared" },
