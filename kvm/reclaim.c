@@ -19,7 +19,7 @@ static unsigned long reclaim_count(struct shrinker *s, struct shrink_control *sc
 	if (!mutex_trylock(&pn_vms_lock))
 		return 0;
 	list_for_each_entry(vm, &pn_vms, node)
-		nr += atomic64_read(&vm->mmu.stat.tables);
+		nr += pn_vm_table_pages(vm);
 	mutex_unlock(&pn_vms_lock);
 	return nr ?: SHRINK_EMPTY;
 }

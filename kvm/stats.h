@@ -17,13 +17,13 @@ struct pn_vcpu_stat {
 	/* names follow the stock module's where the meaning is the same */
 	u64 exits;
 	u64 pf_taken, pf_fixed, pf_mmio;	/* page faults: nested, or on shadow tables */
-	u64 pf_guest, pf_emulate;
+	u64 pf_emulate;
 	u64 io_exits, mmio_exits, signal_exits;
 	u64 irq_window_exits, nmi_window_exits;
 	u64 halt_exits, irq_exits, request_irq_exits;
 	u64 irq_injections, nmi_injections, exception_injections;
 	u64 insn_emulation, insn_emulation_fail;
-	u64 hypercalls, tlb_flush, invlpg;
+	u64 hypercalls, tlb_flush;
 	u64 cr_exits, dr_exits, msr_exits, cpuid_exits;
 	u64 user_exits;				/* returns from KVM_RUN */
 };

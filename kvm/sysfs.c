@@ -52,7 +52,7 @@ static ssize_t table_pages_show(struct kobject *kobj, struct kobj_attribute *att
 
 	mutex_lock(&pn_vms_lock);
 	list_for_each_entry(vm, &pn_vms, node)
-		nr += atomic64_read(&vm->mmu.stat.tables);
+		nr += pn_vm_table_pages(vm);
 	mutex_unlock(&pn_vms_lock);
 	return sysfs_emit(buf, "%ld\n", nr);
 }
@@ -148,6 +148,11 @@ static ssize_t vm_memory_pages_show(struct pn_vm *vm, const struct attribute *at
 	return sysfs_emit(buf, "%llu\n", nr);
 }
 
+static ssize_t vm_table_pages_show(struct pn_vm *vm, const struct attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lld\n", (long long)pn_vm_table_pages(vm));
+}
+
 #define VM_MMU_ATTR(_name, _field)						\
 static ssize_t vm_##_name##_show(struct pn_vm *vm, const struct attribute *attr,	\
 				 char *buf)					\
@@ -159,7 +164,6 @@ static struct vm_attribute vm_##_name##_attr = {				\
 	.attr = { .name = #_name, .mode = 0444 }, .show = vm_##_name##_show,	\
 }
 
-VM_MMU_ATTR(table_pages, tables);
 VM_MMU_ATTR(pages_4k, mapped[0]);
 VM_MMU_ATTR(pages_2m, mapped[1]);
 VM_MMU_ATTR(pages_1g, mapped[2]);
@@ -175,6 +179,7 @@ VM_ATTR(mmu, 0644, vm_mmu_store);
 VM_ATTR(vcpus, 0444, NULL);
 VM_ATTR(memory_slots, 0444, NULL);
 VM_ATTR(memory_pages, 0444, NULL);
+VM_ATTR(table_pages, 0444, NULL);
 
 static struct attribute *vm_attrs[] = {
 	&vm_pid_attr.attr, &vm_mmu_attr.attr, &vm_vcpus_attr.attr, &vm_memory_slots_attr.attr,

@@ -134,7 +134,7 @@ static void pn_vm_fini_parts(struct pn_vm *vm)
 		pn_vcpu_free(vm->vcpus[i]);
 	pn_iobus_fini(vm);
 	mmu_vm_fini(&vm->mmu);
-	atomic_long_add(atomic64_read(&vm->mmu.stat.tables), &pn_counts.table_pages);	/* leaked */
+	atomic_long_add(pn_vm_table_pages(vm), &pn_counts.table_pages);	/* leaked */
 	pn_slots_fini(vm);
 	cleanup_srcu_struct(&vm->srcu);
 }

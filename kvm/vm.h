@@ -134,6 +134,12 @@ int pn_vm_set_mode(struct pn_vm *vm, enum mmu_vm_mode mode);
  */
 int pn_vm_enter(struct pn_vm *vm);
 
+/* Page tables of all kinds made for the VM. */
+static inline s64 pn_vm_table_pages(const struct pn_vm *vm)
+{
+	return atomic64_read(&vm->mmu.stat.tables) + atomic64_read(&vm->mmu.stat.shadow_pages);
+}
+
 static inline struct pn_vm *pn_vm_of_mmu(struct mmu_vm *mmu)
 {
 	return container_of(mmu, struct pn_vm, mmu);

@@ -45,7 +45,6 @@ static void svm_reflect(struct pn_vcpu *vcpu)
 {
 	const struct mmu_fault_info *f = &vcpu->mmu.fault;
 
-	vcpu->stat.pf_guest++;
 	pn_queue_page_fault(vcpu, f->exception_addr, f->exception_error);
 }
 
@@ -196,7 +195,6 @@ bool svm_invlpg_fast(struct svm_vcpu *svm)
 		gva = svm_invlpg_operand(svm, &insn);
 		len = insn.length;
 	}
-	vcpu->stat.invlpg++;
 	mmu_invlpg(&vcpu->mmu, gva);
 	svm_flush_address(svm, gva);
 	pn_skip(vcpu, len);
@@ -212,7 +210,6 @@ int svm_exit_invlpg(struct svm_vcpu *svm)
 		return r;
 	if (vcpu->emu.insn.op != X86_OP_INVLPG)
 		return 1;	/* changed meanwhile: the processor finds out */
-	vcpu->stat.invlpg++;
 	mmu_invlpg(&vcpu->mmu, svm_invlpg_operand(svm, &vcpu->emu.insn));
 	svm_tlb_flush(vcpu);
 	return pn_skip(vcpu, vcpu->emu.insn.length);

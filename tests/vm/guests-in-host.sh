@@ -8,6 +8,7 @@
 #   tell NAME COMMAND           types a line
 #   ended NAME SECONDS          waits for the end; its status
 #   finish NAME                 kills what is left of it
+#   load NAME                   begins a mixed load;  sound NAME  ends it: it must have gone well
 #   ok NAME COMMAND...          one TAP point;  plan  ends the TAP
 #
 # TIME scales every wait (percent, 100): an emulated host on a busy machine is slow.
@@ -114,6 +115,20 @@ finish() {
 	eval "exec $(fd_of "$1")>&-"
 	ended "$1" 20 >/dev/null
 	return 0
+}
+
+load() {
+	tell "$1" 'busy() { while [ ! -e /stop ]; do dd if=/dev/zero bs=1M count=16 2>/dev/null | md5sum >>/sums; done; }'
+	tell "$1" 'forks() { while [ ! -e /stop ]; do i=0; while [ $i -lt 50 ]; do true | cat; i=$((i+1)); done; echo x >>/forks; done; }'
+	tell "$1" 'files() { while [ ! -e /stop ]; do dd if=/dev/urandom of=/file bs=64k count=32 2>/dev/null; cp /file /copy; cmp /file /copy || echo BA""D; echo x >>/files; done; }'
+	tell "$1" 'busy & forks & files & busy &'
+}
+
+# All kinds of work went on, no checksum differs, and the guest saw no stall.
+sound() {
+	tell "$1" 'touch /stop; wait; echo "sums $(sort -u /sums | wc -l)" forks $(( $(wc -l </forks) > 0 )) files $(( $(wc -l </files) > 0 )) end of load'
+	expect "$1" "sums 1 forks 1 files 1 end of load" 120 || return 1
+	! grep -aE "BAD|soft lockup|rcu.*(stall|detected)|hung task|BUG|Oops|general protection|segfault" "$run/$1.out"
 }
 
 # kernel VERSION: the arguments that boot it to "guest up" and a shell, or off with ONCE=once

@@ -142,6 +142,7 @@ static void test_code(void)
 	u64 (*run)(void) = (void *)WINDOW;
 	unsigned int bad = 0;
 
+	invlpg((void *)WINDOW);		/* another page was there */
 	/* mov $i,%eax; ret, written through one address and run at another */
 	for (unsigned int i = 0; i < 100; i++) {
 		code[0] = 0xb8;
