@@ -59,6 +59,8 @@ static unsigned int random_index(struct sm *m, enum sm_mode mode, int level)
 		return 2;
 	case 4: case 5: case 6:
 		return 1;
+	case 7: case 8:
+		return level == 1 ? sm_random(m, 32) : 0;
 	default:
 		return 0;
 	}
@@ -112,6 +114,8 @@ static gfn_t random_table(struct sm *m, enum sm_mode mode, int level)
 		return 128 + sm_random(m, 16);
 	case 3:
 		return sm_random(m, 3) ? 256 + sm_random(m, 4) : random_page(m);
+	case 4:		/* device memory: nowhere to be read but by read_guest */
+		return sm_random(m, 4) ? table_of(m, mode, level) : 310 + sm_random(m, 2);
 	default:
 		return table_of(m, mode, level);
 	}
@@ -202,7 +206,7 @@ static void fill_level(struct sm *m, enum sm_mode mode, gfn_t first, int level)
 	gfn_t gfn;
 
 	for (gfn = first; gfn < first + (level == 5 ? 3 : 5); gfn++) {
-		for (i = 0; i < 4; i++)
+		for (i = 0; i < (level == 1 ? 32 : 4); i++)
 			put(m, gfn, i, random_entry(m, mode, level), s.width);
 		put(m, gfn, last, random_entry(m, mode, level), s.width);
 		for (i = 0; i < 8; i++)
@@ -295,8 +299,22 @@ static void mode_registers(struct mmu_paging *p, enum sm_mode mode)
 	p->cr4 = mode == SM_PSE ? X86_CR4_PSE : mode >= SM_PAE ? X86_CR4_PAE : 0;
 	p->cr4 |= mode == SM_LA57 ? X86_CR4_LA57 : 0;
 	p->efer = mode >= SM_LONG ? EFER_LME | EFER_LMA : 0;
-	p->pat = 0x0007040600070406ull;
 	p->maxphyaddr = SM_MAXPHYADDR;
+}
+
+/* All processors of a machine have the same memory types. */
+static void change_types(struct sm *m)
+{
+	int i;
+
+	for (i = 0; i < SM_VCPUS; i++)
+		if (m->vcpu[i].in_core)
+			return;
+	m->pat ^= 0x0407010000000000ull;
+	for (i = 0; i < SM_VCPUS; i++) {
+		m->vcpu[i].paging.pat = m->pat;
+		sm_guest_flush(m, &m->vcpu[i], MMU_LOAD_ALL);
+	}
 }
 
 /* A new mode, all translations gone. */
@@ -312,6 +330,7 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	v->mode = mode;
 	mode_registers(p, mode);
 	p->pages_1g = m->config.max_leaf == 3;
+	p->pat = m->pat;
 	p->amd = true;
 	random_controls(m, p);
 	cr3 = m->space[mode][sm_random(m, SM_SPACES)];
@@ -332,6 +351,7 @@ void sm_guest_setup(struct sm *m)
 	gfn_t gfn;
 	int i, level;
 
+	m->pat = 0x0007040600070406ull;
 	build(m, m->config.mode);
 	/* Tables in ROM. */
 	for (gfn = 128; gfn < 144; gfn++)
@@ -499,14 +519,36 @@ static void switch_space(struct sm *m, struct sm_vcpu *v)
 {
 	u64 cr3 = m->space[v->mode][sm_random(m, SM_SPACES)];
 
-	if (sm_random(m, 8) == 0)	/* any page may be a root */
+	if (sm_random(m, 4) == 0)	/* any page may be a root */
 		cr3 = random_table(m, v->mode, shape_of(v->mode).levels) << PAGE_SHIFT;
 	if (sm_guest_cr3(m, v, cr3))
 		sm_guest_flush(m, v, MMU_LOAD_CR3);
 }
 
+/* Nothing happens for a while but address spaces taking turns: tables come to rest. */
+static void settle(struct sm *m, struct sm_vcpu *v)
+{
+	gva_t gva = random_gva(m, v->mode);
+	int i, j;
+
+	for (i = 0; i < 24; i++) {
+		if (i < 12)
+			touch(m, v, (gva & ~0x1f000ul) + ((gva_t)sm_random(m, 32) << PAGE_SHIFT));
+		for (j = 0; j < SM_VCPUS; j++) {
+			struct sm_vcpu *one = &m->vcpu[j];
+
+			if (!one->in_core && sm_guest_cr3(m, one, one->paging.cr3))
+				sm_guest_flush(m, one, MMU_LOAD_CR3);
+		}
+	}
+	for (i = sm_random(m, 6); i > 0; i--)
+		edit(m, v);
+}
+
 static void change_registers(struct sm *m, struct sm_vcpu *v)
 {
+	if (sm_chance(m, 5))
+		return change_types(m);
 	if (sm_chance(m, m->config.mode_pct))
 		return sm_guest_mode(m, v, sm_random(m, 3) ? m->config.mode : sm_random(m, SM_MODES));
 	if (v->mode != m->config.mode && sm_random(m, 2))
@@ -565,8 +607,10 @@ static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
 		switch_space(m, v);
 	else if (what < 202)
 		change_registers(m, v);
-	else if (what < 210)
+	else if (what < 208)
 		reuse_table(m, v);
+	else if (what < 212)
+		settle(m, v);
 	else
 		sm_read_mapped(m, v, random_gva(m, v->mode));
 }

@@ -511,6 +511,25 @@ static gfn_t random_gfn(struct sm *m)
 	}
 }
 
+/* Slots and logs are one at a time, as under the kernel's lock for them. */
+static void log_event(struct sm *m, int slot)
+{
+	if (m->slots_locked)
+		return;
+	m->slots_locked = true;
+	switch (sm_random(m, 4)) {
+	case 0:
+		log_start(m, slot);
+		break;
+	case 1: case 2:
+		log_take(m, slot);
+		break;
+	default:
+		log_peek_clear(m, slot);
+	}
+	m->slots_locked = false;
+}
+
 void sm_host_event(struct sm *m)
 {
 	static const int loggable[] = { 0, 2, 3 };
@@ -539,12 +558,8 @@ void sm_host_event(struct sm *m)
 		sm_trace(m, "reclaim");
 		mmu_reclaim(&m->vm, 1 + sm_random(m, 4));
 		return;
-	case 11:
-		return log_start(m, slot);
-	case 12: case 13:
-		return log_take(m, slot);
 	default:
-		return log_peek_clear(m, slot);
+		return log_event(m, slot);
 	}
 }
 
@@ -553,19 +568,25 @@ void sm_slot_event(struct sm *m)
 {
 	int i = sm_random(m, SM_SLOTS);
 
+	if (m->slots_locked)
+		return;
+	m->slots_locked = true;
 	switch (sm_random(m, 4)) {
 	case 0:
 		if (i != 0)
 			slot_set(m, i, !m->slot[i].exists);
-		return;
+		break;
 	case 1:
-		return log_stop(m, i);
+		log_stop(m, i);
+		break;
 	case 2:
 		sm_trace(m, "unmap all");
-		return mmu_unmap_all(&m->vm);
+		mmu_unmap_all(&m->vm);
+		break;
 	default:
-		return slot_set(m, i, true);
+		slot_set(m, i, true);
 	}
+	m->slots_locked = false;
 }
 
 static void audit_report(void *ctx, const char *what, gfn_t gfn, u64 entry)
@@ -625,7 +646,7 @@ int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 	};
 	struct mmu_vm_config c = {
 		.host = &host_ops, .format = &mmu_format_npt, .levels = config->levels,
-		.max_leaf = config->max_leaf,
+		.max_leaf = config->max_leaf, .host_pat = SM_HOST_PAT,
 	};
 	u8 *byte = m->byte, *mirror = m->mirror;
 	bool trace = m->trace;
@@ -644,6 +665,7 @@ int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 	r = mmu_vm_init(&m->vm, &c);
 	if (r)
 		return r;
+	m->vm.shadow_max = config->pages_max;
 	r = init_vcpus(m);
 	if (r) {
 		mmu_vm_fini(&m->vm);

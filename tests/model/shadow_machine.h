@@ -33,6 +33,7 @@
 #define SM_TLB		64
 #define SM_PSC		8
 #define SM_MAXPHYADDR	40		/* of the guest */
+#define SM_HOST_PAT	0x0407050600070106ull
 #define SM_WRITES	(1 << 17)	/* writes remembered in one life */
 #define SM_FLUSHES	4096
 #define SM_BUCKETS	4096
@@ -88,9 +89,11 @@ struct sm_bits {
 	u64 at[64], old[64], new[64];
 };
 
+#define SM_ANY_TYPE	0xff
+
 struct sm_tlb {
 	bool valid, write, user, nx, dirty;
-	u8 key, level;		/* of the leaf it came from: INVLPG removes all of that */
+	u8 key, type, level;	/* level: of the leaf it came from: INVLPG removes all of that */
 	u64 vpn, pfn;
 };
 
@@ -129,6 +132,7 @@ struct sm_config {
 	enum sm_mode mode;	/* most vCPUs', most of the time */
 	int levels;		/* of the host's tables */
 	u8 max_leaf;
+	unsigned int pages_max;	/* shadow pages allowed; 0: any number */
 	unsigned int mode_pct;	/* how often a change of registers changes the mode */
 	bool races;		/* answers become stale, others run where the lock is free */
 	bool flush_races;	/* others run on until a flush is through */
@@ -166,11 +170,12 @@ struct sm {
 	struct sm_bits ad;	/* in the current call */
 
 	/* the guest */
+	u64 pat;
 	u64 space[SM_MODES][SM_SPACES];	/* values for CR3 */
 
 	/* the simulation */
 	u64 rng;
-	bool in_event, in_flush, trace;
+	bool in_event, in_flush, slots_locked, trace;
 	int in_slot_change;
 	unsigned long step;
 
@@ -205,8 +210,9 @@ struct gw_cpu sm_gw_cpu(const struct sm_vcpu *v, bool ac);
 /* What the guest's tables say now. */
 struct gw_result sm_truth_walk(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a,
 			       bool ac, bool set_ad);
-/* May the access have reached pfn? May it have faulted so, since a time? */
-bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 pfn);
+/* May the access have reached pfn, as memory of a type (SM_ANY_TYPE)? May it have faulted so, since a time? */
+bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 pfn,
+		  u8 type);
 bool sm_may_end(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 since,
 		bool (*wanted)(struct sm *m, const struct gw_result *r, u64 arg), u64 arg);
 

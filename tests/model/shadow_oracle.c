@@ -268,7 +268,23 @@ static bool not_flushed(const struct sm_vcpu *v, const struct choice *c, const s
 	return root_until > time;
 }
 
-bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 pfn)
+/* Does the leaf chosen say that memory type? */
+static bool same_type(const struct sm_vcpu *v, const struct choice *c, const struct gw_result *r,
+		      u8 type)
+{
+	u64 leaf = r->n ? c->value[r->n - 1] : 0;
+	bool large = r->size > PAGE_SIZE;
+	unsigned int i = leaf >> 3 & 3;
+
+	if (type == SM_ANY_TYPE || !r->n)
+		return true;
+	if (large ? leaf & 1 << 12 : leaf & 0x80)
+		i |= 4;
+	return (u8)(v->paging.pat >> 8 * i) == type;
+}
+
+bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 pfn,
+		  u8 type)
 {
 	struct gw_cpu cpu = sm_gw_cpu(v, ac);
 	int i, tries = 0;
@@ -285,6 +301,7 @@ bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a
 			c.depth = 0;
 			r = gw_walk(&cpu, &c.memory, gva, a, false);
 			if (reaches(m, &r, pfn) && bits_set(m, &c, &r, a.write) &&
+			    same_type(v, &c, &r, type) &&
 			    not_flushed(v, &c, &r, gva, v->root[i].until))
 				return true;
 		} while (next_choice(&c) && ++tries < 20000);

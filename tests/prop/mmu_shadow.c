@@ -16,21 +16,22 @@
 #define STEPS_MAX	20000
 
 static const struct sm_config configs[] = {
-	{ "paging off", SM_OFF, 4, 3, 10, false, false, false, false },
-	{ "32-bit", SM_32, 4, 3, 10, false, false, false, false },
-	{ "32-bit with 4 MiB pages", SM_PSE, 4, 3, 10, false, false, false, false },
-	{ "PAE", SM_PAE, 4, 3, 10, false, false, false, false },
-	{ "4 levels", SM_LONG, 4, 3, 5, false, false, false, false },
-	{ "5 levels", SM_LA57, 5, 3, 5, false, false, false, false },
-	{ "4 levels, guest runs until the flush", SM_LONG, 4, 3, 5, false, true, false, false },
-	{ "4 levels, stale answers", SM_LONG, 4, 3, 5, true, false, false, false },
-	{ "4 levels, lock dropped between chunks", SM_LONG, 4, 3, 5, false, false, true, false },
-	{ "paging off, everything", SM_OFF, 4, 3, 30, true, true, true, true },
-	{ "32-bit, everything", SM_PSE, 4, 2, 10, true, true, true, true },
-	{ "PAE, everything", SM_PAE, 5, 2, 10, true, true, true, true },
-	{ "4 levels, everything", SM_LONG, 4, 2, 10, true, true, true, true },
-	{ "4 levels under a host with 5, everything", SM_LONG, 5, 3, 10, true, true, true, true },
-	{ "5 levels, everything", SM_LA57, 5, 3, 10, true, true, true, true },
+	{ "paging off", SM_OFF, 4, 3, 0, 10, false, false, false, false },
+	{ "32-bit", SM_32, 4, 3, 0, 10, false, false, false, false },
+	{ "32-bit with 4 MiB pages", SM_PSE, 4, 3, 0, 10, false, false, false, false },
+	{ "PAE", SM_PAE, 4, 3, 0, 10, false, false, false, false },
+	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, false },
+	{ "5 levels", SM_LA57, 5, 3, 0, 5, false, false, false, false },
+	{ "4 levels, few shadow pages", SM_LONG, 4, 3, 12, 5, false, false, false, false },
+	{ "4 levels, guest runs until the flush", SM_LONG, 4, 3, 0, 5, false, true, false, false },
+	{ "4 levels, stale answers", SM_LONG, 4, 3, 0, 5, true, false, false, false },
+	{ "4 levels, lock dropped between chunks", SM_LONG, 4, 3, 0, 5, false, false, true, false },
+	{ "paging off, everything", SM_OFF, 4, 3, 0, 30, true, true, true, true },
+	{ "32-bit, everything", SM_PSE, 4, 2, 0, 10, true, true, true, true },
+	{ "PAE, everything", SM_PAE, 5, 2, 10, 10, true, true, true, true },
+	{ "4 levels, everything", SM_LONG, 4, 2, 0, 10, true, true, true, true },
+	{ "4 levels under a host with 5, everything", SM_LONG, 5, 3, 20, 10, true, true, true, true },
+	{ "5 levels, everything", SM_LA57, 5, 3, 0, 10, true, true, true, true },
 };
 
 static struct sm machine;
@@ -158,6 +159,7 @@ int main(int argc, char **argv)
 		       min(atoi(argv[4]), STEPS_MAX));
 		return 0;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..%zu\n", ARRAY_SIZE(configs));
 	for (i = 0; i < ARRAY_SIZE(configs); i++)
 		life(&configs[i], i + 1, argc > 1 ? strtoull(argv[1], NULL, 0) : 1,
