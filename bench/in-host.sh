@@ -31,7 +31,8 @@ load() {
 	case $1 in
 	kvm:nested*)	modprobe kvm_amd npt=1 ;;
 	kvm:shadow*)	modprobe kvm_amd npt=0 ;;
-	penumbra:*)	insmod "$work/penumbra_kvm.ko" ;;
+	penumbra:*)	engine_mode=${1#penumbra:}
+			insmod "$work/penumbra_kvm.ko" "mmu=${engine_mode%+file}" ;;
 	native)		;;
 	*)		echo "bench: unknown engine $1" >&2; return 1 ;;
 	esac

@@ -155,16 +155,18 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 	return role;
 }
 
-/* Roots share the tables of the upper half, or something is odd; see struct mmu_shadow. */
+/* Roots mostly share the tables of the upper half. A kernel's first root is soon out of use. */
 static void check_upper(struct mmu_shadow *shadow, unsigned int i, gfn_t gfn)
 {
-	if (shadow->upper_known[i]) {
-		if (shadow->upper[i] != gfn)
-			WRITE_ONCE(shadow->upper_differs, true);
+	gfn_t known = READ_ONCE(shadow->upper[i]);
+
+	if (likely(known == gfn + 1))
 		return;
+	if (known) {
+		WRITE_ONCE(shadow->upper_differs, true);
+		WRITE_ONCE(shadow->upper_due, true);
 	}
-	shadow->upper[i] = gfn;
-	shadow->upper_known[i] = true;
+	WRITE_ONCE(shadow->upper[i], gfn + 1);
 }
 
 /* The table below entries[i] for gpte; linked if it is not. */

@@ -149,9 +149,10 @@ struct mmu_shadow {
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 
-	gfn_t upper[256];		/* what the upper half of the first root points to … */
-	bool upper_known[256];
-	bool upper_differs;		/* … and another root does not */
+	gfn_t upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to, as gfn + 1 */
+	bool upper_differs;		/* … and not all to the same */
+	bool upper_due;			/* to be looked at again, without roots that are out of use */
+	bool kernel_below;		/* a table of upper halves is in a lower half, too */
 
 	struct xarray regions[MMU_LEAF_MAX];
 };
@@ -250,6 +251,7 @@ void mmu_shadow_drop_orphans(struct mmu_vm *vm);
 void mmu_shadow_drop_all(struct mmu_vm *vm);
 unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr);
 void mmu_shadow_trim_roots(struct mmu_vm *vm);
+void mmu_shadow_compare_roots(struct mmu_vm *vm);	/* sets upper_differs anew */
 void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp);	/* remove its entries */
 void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced);
 unsigned long mmu_shadow_bury(struct mmu_vm *vm);	/* free what is dead; after the flush */
@@ -269,6 +271,12 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 #define MMU_SYNC_VISIT	0	/* what a CR3 load asks for */
 #define MMU_SYNC_TRACED	BIT(0)	/* tables that are write-protected as well */
 #define MMU_SYNC_GLOBAL	BIT(1)	/* … and those with nothing but global pages */
+
+/* Are global pages left alone by a CR3 load? Only if they are reached on one way alone. */
+static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)
+{
+	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below);
+}
 
 /* Compare sp, and the tables below, with the guest's. sp->lock not held; the parents' may be. */
 void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how);

@@ -235,6 +235,42 @@ void mmu_shadow_trim_roots(struct mmu_vm *vm)
 	}
 }
 
+/* Note what the upper half of a root points to. False: another root's differs. */
+static bool note_upper(struct mmu_shadow *shadow, const struct mmu_spage *sp)
+{
+	unsigned int i = MMU_ENTRIES / 2 - 1;
+	bool same = true;
+
+	while ((i = find_next_bit(sp->present, MMU_ENTRIES, i + 1)) < MMU_ENTRIES) {
+		gfn_t *known = &shadow->upper[i - MMU_ENTRIES / 2];
+		gfn_t gfn = (sp->snap[i] & PT_ADDR) >> PAGE_SHIFT;
+
+		if (*known && *known != gfn + 1)
+			same = false;
+		else
+			*known = gfn + 1;
+	}
+	return same;
+}
+
+/* Those in use come first: of the others, what differs goes. */
+void mmu_shadow_compare_roots(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	struct mmu_spage *sp, *next;
+
+	lockdep_assert_held_write(&vm->lock);
+	memset(shadow->upper, 0, sizeof(shadow->upper));
+	shadow->upper_differs = false;
+	shadow->upper_due = false;
+	list_for_each_entry(sp, &shadow->roots, root_link)
+		if (sp->users && !note_upper(shadow, sp))
+			shadow->upper_differs = true;
+	list_for_each_entry_safe(sp, next, &shadow->roots, root_link)
+		if (!sp->users && !note_upper(shadow, sp))
+			mmu_spage_drop(vm, sp);
+}
+
 void mmu_shadow_drop_all(struct mmu_vm *vm)
 {
 	struct mmu_shadow *shadow = vm->shadow;

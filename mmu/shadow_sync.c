@@ -114,10 +114,10 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	 * ways, and are no longer left alone.
 	 */
 	if (sp->kernel && !kernel)
-		WRITE_ONCE(shadow->upper_differs, true);
+		WRITE_ONCE(shadow->kernel_below, true);
 	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	mmu_sync_tree(vcpu, sp, sp->parents.val && !shadow->upper_differs ? MMU_SYNC_VISIT
-									  : MMU_SYNC_GLOBAL);
+	mmu_sync_tree(vcpu, sp, sp->parents.val && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
+									    : MMU_SYNC_GLOBAL);
 }
 
 /* entries[i] is on the path of an INVLPG. Returns whether there was a table below it, and is no more. */
@@ -298,7 +298,7 @@ static bool load_root(struct mmu_vcpu *vcpu, unsigned int how)
 	spin_unlock(&shadow->list_lock);
 	vcpu->root_hpa = virt_to_phys(sp->entries);
 	if (found)
-		mmu_sync_tree(vcpu, sp, shadow->upper_differs ? how | MMU_SYNC_GLOBAL : how);
+		mmu_sync_tree(vcpu, sp, mmu_globals_rest(shadow) ? how : how | MMU_SYNC_GLOBAL);
 	return true;
 }
 
@@ -395,9 +395,12 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu)
 
 	if (likely(READ_ONCE(shadow->nr_orphans) < SHADOW_ORPHANS_MAX &&
 		   READ_ONCE(shadow->nr_roots) <= SHADOW_ROOTS_MAX &&
-		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX))
+		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX &&
+		   !READ_ONCE(shadow->upper_due)))
 		return;
 	write_lock(&vm->lock);
+	if (shadow->upper_due)
+		mmu_shadow_compare_roots(vm);
 	mmu_shadow_trim_roots(vm);
 	mmu_shadow_drop_orphans(vm);
 	mmu_trace_resting(vcpu);
@@ -422,6 +425,9 @@ static enum mmu_verdict out_of_memory(struct mmu_vcpu *vcpu)
 
 /* The tables of other vCPUs may use up what this one has in hand: twice is not often. */
 #define LOAD_TRIES	8
+
+/* Roots that differ may have gone out of use: look again after so many loads. */
+#define UPPER_AGAIN	256
 
 enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
 			  unsigned int flags)
@@ -458,6 +464,8 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	}
 	if (WARN_ON_ONCE(!done))
 		return out_of_memory(vcpu);
+	if (unlikely(vm->shadow->upper_differs && !(vcpu->stat.loads % UPPER_AGAIN)))
+		WRITE_ONCE(vm->shadow->upper_due, true);
 	mmu_shadow_chores(vcpu);
 	return MMU_RESUME;
 }

@@ -195,8 +195,10 @@ bool svm_invlpg_fast(struct svm_vcpu *svm)
 		gva = svm_invlpg_operand(svm, &insn);
 		len = insn.length;
 	}
-	mmu_invlpg(&vcpu->mmu, gva);
-	svm_flush_address(svm, gva);
+	if (mmu_invlpg(&vcpu->mmu, gva))
+		svm_tlb_flush(vcpu);
+	else
+		svm_flush_address(svm, gva);
 	pn_skip(vcpu, len);
 	return true;
 }
