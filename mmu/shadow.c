@@ -87,7 +87,7 @@ static unsigned int leaf_grant(const struct mmu_vm *vm, const struct fault *f,
 	return f->p2m & vm->fmt->write ? grant : grant & ~ACC_WRITE;
 }
 
-static void map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+void mmu_map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
 {
 	unsigned int size = 1u << sp->window, j, end, found = 0;
 
@@ -123,7 +123,7 @@ static enum step map_leaf(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spa
 		mmu_entry_remove(vcpu->vm, sp, i);
 	mmu_entry_map(vcpu, sp, i, gpte, grant, f->p2m, f->p2m_level, true, f->write);
 	if (sp->role.level == 1)
-		map_neighbours(vcpu, sp, i);
+		mmu_map_neighbours(vcpu, sp, i);
 	return DONE;
 }
 
@@ -173,11 +173,18 @@ static void check_upper(struct mmu_shadow *shadow, unsigned int i, gfn_t gfn)
 static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f,
 				    struct mmu_spage *sp, unsigned int i, u64 gpte, bool kernel)
 {
-	gfn_t gfn;
-	union mmu_role role = child_role(f, sp, i, gpte, &gfn);
 	struct mmu_spage *child;
+	union mmu_role role;
 	bool found;
+	gfn_t gfn;
 
+	/* Linked for just this entry, and not as a page split in two ways. */
+	if (test_bit(i, sp->present) && sp->snap[i] == gpte && !mmu_sp_leaf(sp, sp->entries[i])) {
+		child = mmu_spage_at(sp->entries[i]);
+		if (!child->role.direct || sp->role.direct || !f->write || (gpte & PT_DIRTY))
+			return child;
+	}
+	role = child_role(f, sp, i, gpte, &gfn);
 	if (test_bit(i, sp->present)) {
 		child = mmu_sp_leaf(sp, sp->entries[i]) ? NULL : mmu_spage_at(sp->entries[i]);
 		if (child && child->gfn == gfn && child->role.word == role.word) {
@@ -392,10 +399,16 @@ enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_co
 		.user = access & MMU_PF_USER,
 	};
 	enum mmu_verdict verdict;
+	u16 code;
 
 	vcpu->stat.faults++;
 	vcpu->fault.error_code = error_code;
 	vcpu->fault.table = false;
+	verdict = mmu_fault_fast(vcpu, gva, error_code, &code);
+	if (verdict == MMU_REFLECT)
+		return reflect(vcpu, gva, code);
+	if (verdict == MMU_RESUME)
+		return verdict;
 	mmu_walk_env_of(vcpu, &env);
 	env.rflags = rflags;
 	env.pkru = pkru;

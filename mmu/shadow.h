@@ -8,6 +8,7 @@
  *            └ gfn, role ◄──────────────────── stored in the spage
  *
  *   shadow.c       the fault: reflect, or link and map; neighbours along with it
+ *   shadow_fast.c  … when only the last entry of the path is missing
  *   shadow_entry.c one entry: what it may grant, set, changed, removed
  *   shadow_page.c  shadow pages: found, made, linked, dropped; limits
  *   shadow_sync.c  what a flush by the guest asks for; roots
@@ -90,6 +91,7 @@ struct mmu_spage {
 	u64 *entries;			/* ours */
 	u64 *snap;			/* [i]: the guest's entry that entries[i] was made from */
 	const void *guest;		/* the guest's table, or our part of it; NULL: to be found again */
+	bool writable;			/* … and P2M lets it be written */
 	gfn_t gfn;			/* the guest's table; direct: the first gfn mapped */
 	union mmu_role role;
 	spinlock_t lock;		/* entries, snap, present, nr_* */
@@ -218,6 +220,16 @@ bool mmu_may_map_large(struct mmu_vm *vm, gfn_t gfn, int level);
 void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr);
 /* vm->lock: were [gfn, gfn + pages of level) dirty (or accessed)? clear: and clear that. */
 bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, bool clear);
+
+/* ---- shadow.c ---- */
+
+/* Map what entries around i want and P2M has. sp->lock held; entries[i] was just mapped. */
+void mmu_map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i);
+
+/* ---- shadow_fast.c ---- */
+
+/* The fault, if all is at hand: MMU_RESUME, MMU_REFLECT (*code), or MMU_SLEEP: take the long way. */
+enum mmu_verdict mmu_fault_fast(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code, u16 *code);
 
 /* ---- shadow_page.c ---- */
 
