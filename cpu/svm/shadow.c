@@ -86,6 +86,9 @@ int svm_exit_page_fault(struct svm_vcpu *svm)
 	case MMU_MMIO:
 		if (unlikely(c->exit_int_info & SVM_EVENT_VALID))
 			return svm_delivery_failed(svm);
+		/* There is memory for the guest's table, but the VMM has it no more. */
+		if (f->table && pn_slot_find(vcpu->vm, f->gpa >> PAGE_SHIFT, NULL))
+			return -EFAULT;
 		vcpu->stat.pf_mmio++;
 		return pn_emulate_mmio(vcpu, f->gpa, !f->table, c->exit_info_1 & MMU_PF_WRITE);
 	case MMU_EMULATE:
