@@ -18,8 +18,8 @@
  * vector registers saved.
  */
 #include <linux/kvm_para.h>
+#include "kvm/state.h"
 #include "kvm/trace.h"
-#include "kvm/vcpu.h"
 #include "mmu/walk.h"
 
 #define PN_EMU_BUDGET	4096	/* iterations of a string instruction at a time */
@@ -216,6 +216,7 @@ static void pn_emu_fpu_write(struct x86_emu *emu, enum x86_emu_file file, unsign
 	pn_fpu_write(pn_of_emu(emu), file, reg, val);
 }
 
+/* Others than CR0, and CR3 of a task, exit by themselves. */
 static enum x86_emu_rc pn_emu_read_cr(struct x86_emu *emu, unsigned int nr, u64 *val)
 {
 	struct pn_vcpu *vcpu = pn_of_emu(emu);
@@ -228,11 +229,47 @@ static enum x86_emu_rc pn_emu_read_cr(struct x86_emu *emu, unsigned int nr, u64 
 
 static enum x86_emu_rc pn_emu_write_cr(struct x86_emu *emu, unsigned int nr, u64 val)
 {
-	if (nr)
+	struct pn_vcpu *vcpu = pn_of_emu(emu);
+
+	if (nr && nr != 3)
 		return X86_EMU_UNHANDLED;
-	if (pn_set_cr0(pn_of_emu(emu), val))
+	if (nr ? pn_set_cr3(vcpu, val) : pn_set_cr0(vcpu, val))
 		return pn_emu_fault(emu, X86_TRAP_GP, 0, 0);
 	return X86_EMU_OK;
+}
+
+/* Shadow mode: the MMU's tables are what the guest means by its TLB. */
+static enum x86_emu_rc pn_emu_invlpg(struct x86_emu *emu, u64 gva)
+{
+	struct pn_vcpu *vcpu = pn_of_emu(emu);
+
+	mmu_invlpg(&vcpu->mmu, gva);
+	cpu->tlb_flush(vcpu);
+	return X86_EMU_OK;
+}
+
+/* Other PCIDs' translations are brought up to date when CR3 is loaded: they need nothing. */
+static enum x86_emu_rc pn_emu_invpcid(struct x86_emu *emu, unsigned int type, unsigned int pcid,
+				      u64 gva)
+{
+	struct pn_vcpu *vcpu = pn_of_emu(emu);
+	bool current_one = !(vcpu->cr4 & X86_CR4_PCIDE) || pcid == (vcpu->cr3 & X86_CR3_PCID_MASK);
+
+	if (!pn_cpuid_has(vcpu, X86_CPU_INVPCID)) {
+		emu->fault = (struct x86_fault){ .vector = X86_TRAP_UD };
+		return X86_EMU_FAULT;
+	}
+	switch (type) {
+	case 0:
+		return current_one ? pn_emu_invlpg(emu, gva) : X86_EMU_OK;
+	case 2:
+		pn_mmu_changed(vcpu, MMU_LOAD_ALL);
+		return X86_EMU_OK;
+	default:
+		if (type == 3 || current_one)
+			pn_mmu_changed(vcpu, MMU_LOAD_CR3);
+		return X86_EMU_OK;
+	}
 }
 
 /*
@@ -257,11 +294,13 @@ static const struct x86_emu_ops pn_emu_ops = {
 	.fpu_write = pn_emu_fpu_write,
 	.read_cr = pn_emu_read_cr,
 	.write_cr = pn_emu_write_cr,
+	.invlpg = pn_emu_invlpg,
+	.invpcid = pn_emu_invpcid,
 };
 
 /* ---- one instruction ---- */
 
-static void pn_emulate_begin(struct pn_vcpu *vcpu)
+void pn_emulate_begin(struct pn_vcpu *vcpu)
 {
 	struct x86_emu *emu = &vcpu->emu;
 
@@ -327,7 +366,7 @@ int pn_memory_error(struct pn_vcpu *vcpu)
 	}
 }
 
-static int pn_emulate_fault(struct pn_vcpu *vcpu)
+int pn_emulate_fault(struct pn_vcpu *vcpu)
 {
 	const struct x86_fault *f = &vcpu->emu.fault;
 

@@ -18,6 +18,7 @@
 #include "kvm/stats.h"
 #include "cpu/cpu.h"
 #include "x86/emulate.h"
+#include "x86/task.h"
 #include "x86/state.h"
 
 struct mmu_walk_env;
@@ -268,6 +269,8 @@ int pn_emulate_mmio(struct pn_vcpu *vcpu, u64 gpa, bool operand, bool write);
 int pn_emulate_insn(struct pn_vcpu *vcpu);		/* the one at RIP; as handle_exit */
 int pn_emulate_decoded(struct pn_vcpu *vcpu);		/* after pn_insn_decode; as handle_exit */
 int pn_emulate_again(struct pn_vcpu *vcpu);		/* an answer is there; as handle_exit */
+void pn_emulate_begin(struct pn_vcpu *vcpu);		/* vcpu->emu gets the vCPU's state */
+int pn_emulate_fault(struct pn_vcpu *vcpu);		/* emu.fault to the guest; as handle_exit */
 int pn_emulate_finish(struct pn_vcpu *vcpu);		/* user space has done its part; as handle_exit */
 /*
  * Decode the instruction at RIP into vcpu->emu.insn. False: it could not be, and
@@ -286,6 +289,10 @@ enum x86_mode pn_cpu_mode(struct pn_vcpu *vcpu);
 int pn_emulation_failed(struct pn_vcpu *vcpu);		/* as handle_exit */
 int pn_memory_error(struct pn_vcpu *vcpu);		/* of vcpu->mmu.fault; as handle_exit */
 void pn_hypercall(struct pn_vcpu *vcpu);
+
+/* ---- kvm/task.c ---- */
+/* The processor was about to switch tasks, at an instruction or for an event; as handle_exit. */
+int pn_task_switch(struct pn_vcpu *vcpu, struct x86_task_switch *t, bool by_insn);
 
 /* ---- kvm/mmio.c: device memory in user space ---- */
 enum x86_emu_rc pn_mmio_read(struct pn_vcpu *vcpu, u64 gpa, void *val, unsigned int len);

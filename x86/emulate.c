@@ -49,7 +49,7 @@ enum x86_emu_rc x86_emu_retire(struct x86_emu *emu)
 
 /* ---- segmentation ---- */
 
-static bool is_canonical(const struct x86_emu *emu, u64 la)
+bool x86_emu_is_canonical(const struct x86_emu *emu, u64 la)
 {
 	unsigned int shift = emu->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 
@@ -99,7 +99,7 @@ enum x86_emu_rc x86_emu_linear(struct x86_emu *emu, unsigned int seg, u64 ea, un
 
 	if (emu->mode == X86_MODE_LONG) {
 		*gva = ea + (seg >= X86_SEG_FS ? s->base : 0);
-		if (!is_canonical(emu, *gva) || !is_canonical(emu, *gva + len - 1))
+		if (!x86_emu_is_canonical(emu, *gva) || !x86_emu_is_canonical(emu, *gva + len - 1))
 			return raise_segment(emu, seg);
 	} else {
 		if (!type_allows(emu, s, access) || !limit_allows(s, ea, len))
@@ -264,7 +264,7 @@ static enum x86_emu_rc linear_rip(struct x86_emu *emu, u64 *gva, unsigned int *a
 	*avail = X86_MAX_INSN_BYTES;
 	if (emu->mode == X86_MODE_LONG) {
 		*gva = rip;
-		return is_canonical(emu, rip) ? X86_EMU_OK : x86_emu_raise(emu, X86_VECTOR_GP);
+		return x86_emu_is_canonical(emu, rip) ? X86_EMU_OK : x86_emu_raise(emu, X86_VECTOR_GP);
 	}
 	rip = (u32)rip;
 	if (rip > cs->limit)
@@ -362,6 +362,7 @@ static x86_emu_handler *const handlers[X86_NR_OPS] = {
 	[X86_OP_LMSW] = x86_emu_lmsw,
 	[X86_OP_SMSW] = x86_emu_smsw,
 	[X86_OP_INVLPG] = x86_emu_invlpg,
+	[X86_OP_INVPCID] = x86_emu_invpcid,
 	[X86_OP_CLI] = x86_emu_cli,
 	[X86_OP_STI] = x86_emu_sti,
 };

@@ -105,6 +105,8 @@ struct x86_emu_ops {
 	enum x86_emu_rc (*read_dr)(struct x86_emu *emu, unsigned int nr, u64 *val);
 	enum x86_emu_rc (*write_dr)(struct x86_emu *emu, unsigned int nr, u64 val);
 	enum x86_emu_rc (*invlpg)(struct x86_emu *emu, u64 gva);
+	/* type 0: gva of pcid; 1: pcid; 2: everything; 3: all but global pages. pcid has 12 bits. Optional. */
+	enum x86_emu_rc (*invpcid)(struct x86_emu *emu, unsigned int type, unsigned int pcid, u64 gva);
 };
 
 /* What became of the interrupt shadow by the instruction that retired. */

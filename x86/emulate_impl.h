@@ -77,6 +77,7 @@ static inline enum x86_emu_rc x86_emu_compare_exchange(struct x86_emu *emu, u64 
 
 enum x86_emu_rc x86_emu_raise(struct x86_emu *emu, enum x86_vector vector);
 
+bool x86_emu_is_canonical(const struct x86_emu *emu, u64 la);
 /* Linear address of @len bytes at offset @ea of segment @seg: limit, type, canonical form and
  * alignment checked.
  */
@@ -131,7 +132,7 @@ x86_emu_handler x86_emu_push, x86_emu_pop, x86_emu_call, x86_emu_jmp, x86_emu_re
 	x86_emu_jcc;							/* emulate_stack.c */
 x86_emu_handler x86_emu_vector_move;					/* emulate_vector.c */
 x86_emu_handler x86_emu_mov_cr, x86_emu_mov_dr, x86_emu_clts, x86_emu_lmsw, x86_emu_smsw,
-	x86_emu_invlpg, x86_emu_cli, x86_emu_sti, x86_emu_in, x86_emu_out; /* emulate_system.c */
+	x86_emu_invlpg, x86_emu_invpcid, x86_emu_cli, x86_emu_sti, x86_emu_in, x86_emu_out; /* emulate_system.c */
 
 /* May this privilege use @port? X86_EMU_OK or #GP(0). */
 enum x86_emu_rc x86_emu_pio_allowed(struct x86_emu *emu, u16 port, unsigned int size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * x86 emulator: control and debug registers, INVLPG, the interrupt flag, ports.
+ * x86 emulator: control and debug registers, INVLPG, INVPCID, the interrupt flag, ports.
  */
 #include "x86/emulate_impl.h"
 
@@ -8,6 +8,7 @@
 #define CR4_PVI		BIT_ULL(1)
 #define CR4_DE		BIT_ULL(3)
 #define CR4_UMIP	BIT_ULL(11)
+#define CR4_PCIDE	BIT_ULL(17)
 
 static bool is_privileged(const struct x86_emu *emu)
 {
@@ -123,6 +124,34 @@ enum x86_emu_rc x86_emu_invlpg(struct x86_emu *emu)
 	if (emu->mode != X86_MODE_LONG)
 		gva = (u32)gva;
 	return finish(emu, emu->ops->invlpg(emu, gva));
+}
+
+#define INVPCID_ADDRESS		0
+#define INVPCID_CONTEXT		1
+#define INVPCID_NONGLOBAL	3	/* the last there is */
+
+/* The operand: PCID in bits 11:0, zeroes, the address (AMD APM vol. 3, INVPCID). */
+enum x86_emu_rc x86_emu_invpcid(struct x86_emu *emu)
+{
+	u64 type = x86_emu_get(emu, emu->insn.reg, cr_bytes(emu)), operand[2], gva;
+	enum x86_emu_rc rc;
+
+	if (!is_privileged(emu))
+		return x86_emu_raise(emu, X86_VECTOR_GP);
+	if (!emu->ops->invpcid)
+		return X86_EMU_UNHANDLED;
+	rc = x86_emu_linear_rm(emu, sizeof(operand), X86_EMU_READ, &gva);
+	if (rc == X86_EMU_OK)
+		rc = x86_emu_read(emu, gva, operand, sizeof(operand), X86_EMU_READ);
+	if (rc != X86_EMU_OK)
+		return rc;
+	if (type > INVPCID_NONGLOBAL || operand[0] >> 12)
+		return x86_emu_raise(emu, X86_VECTOR_GP);
+	if (type <= INVPCID_CONTEXT && operand[0] && !(emu->cr4 & CR4_PCIDE))
+		return x86_emu_raise(emu, X86_VECTOR_GP);
+	if (type == INVPCID_ADDRESS && !x86_emu_is_canonical(emu, operand[1]))
+		return x86_emu_raise(emu, X86_VECTOR_GP);
+	return finish(emu, emu->ops->invpcid(emu, type, operand[0], operand[1]));
 }
 
 /* ---- interrupt flag ---- */

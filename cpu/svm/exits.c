@@ -55,6 +55,11 @@ static int svm_exit_none(struct svm_vcpu *svm)
 	return 1;
 }
 
+static int svm_exit_emulate(struct svm_vcpu *svm)
+{
+	return pn_emulate_insn(&svm->vcpu);
+}
+
 static int svm_exit_skip(struct svm_vcpu *svm)
 {
 	unsigned int len;
@@ -440,10 +445,11 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_INVD]				= svm_exit_skip,
 	[SVM_EXIT_PAUSE]			= svm_exit_pause,
 	[SVM_EXIT_HLT]				= svm_exit_hlt,
-	[SVM_EXIT_INVLPG]			= svm_exit_invlpg,
+	[SVM_EXIT_INVLPG]			= svm_exit_emulate,
 	[SVM_EXIT_INVLPGA]			= svm_exit_ud,
 	[SVM_EXIT_IOIO]				= svm_exit_io,
 	[SVM_EXIT_MSR]				= svm_exit_msr,
+	[SVM_EXIT_TASK_SWITCH]			= svm_exit_task_switch,
 	[SVM_EXIT_SHUTDOWN]			= svm_exit_shutdown,
 	[SVM_EXIT_VMRUN]			= svm_exit_ud,
 	[SVM_EXIT_VMMCALL]			= svm_exit_vmmcall,
@@ -458,6 +464,7 @@ static int (*const svm_exits[SVM_NR_EXITS])(struct svm_vcpu *svm) = {
 	[SVM_EXIT_MWAIT]			= svm_exit_skip,
 	[SVM_EXIT_XSETBV]			= svm_exit_xsetbv,
 	[SVM_EXIT_RDPRU]			= svm_exit_ud,
+	[SVM_EXIT_INVPCID]			= svm_exit_emulate,
 };
 
 static int svm_exit_unknown(struct svm_vcpu *svm)

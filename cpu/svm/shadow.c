@@ -206,16 +206,32 @@ bool svm_invlpg_fast(struct svm_vcpu *svm)
 	return true;
 }
 
-int svm_exit_invlpg(struct svm_vcpu *svm)
-{
-	struct pn_vcpu *vcpu = &svm->vcpu;
-	int r;
+/* ---- task switches ---- */
 
-	if (!pn_insn_decode(vcpu, &r))
-		return r;
-	if (vcpu->emu.insn.op != X86_OP_INVLPG)
-		return 1;	/* changed meanwhile: the processor finds out */
-	mmu_invlpg(&vcpu->mmu, svm_invlpg_operand(svm, &vcpu->emu.insn));
-	svm_tlb_flush(vcpu);
-	return pn_skip(vcpu, vcpu->emu.insn.length);
+/* INT n, INT3 and INTO return behind themselves. */
+static bool svm_is_soft_event(u64 info)
+{
+	u8 vector = info & SVM_EVENT_VECTOR;
+
+	return (info & SVM_EVENT_TYPE) == SVM_EVENT_SOFT ||
+	       ((info & SVM_EVENT_TYPE) == SVM_EVENT_EXCEPTION &&
+		(vector == X86_TRAP_BP || vector == X86_TRAP_OF));
+}
+
+int svm_exit_task_switch(struct svm_vcpu *svm)
+{
+	struct svm_control *c = &svm->vmcb->control;
+	bool event = c->exit_int_info & SVM_EVENT_VALID;
+	bool soft = event && svm_is_soft_event(c->exit_int_info);
+	struct x86_task_switch t = {
+		.selector = c->exit_info_1,
+		.source = c->exit_info_2 & SVM_TASK_IRET ? X86_TASK_IRET :
+			  c->exit_info_2 & SVM_TASK_JMP ? X86_TASK_JMP :
+			  event ? X86_TASK_EVENT : X86_TASK_CALL,
+		.external = event && !soft,
+		.has_error = c->exit_info_2 & SVM_TASK_HAS_ERROR,
+		.error = c->exit_info_2,
+	};
+
+	return pn_task_switch(&svm->vcpu, &t, !event || soft);
 }

@@ -146,6 +146,6 @@ bool svm_page_fault_fast(struct svm_vcpu *svm);
 int svm_exit_page_fault(struct svm_vcpu *svm);
 bool svm_cr3_fast(struct svm_vcpu *svm);
 bool svm_invlpg_fast(struct svm_vcpu *svm);
-int svm_exit_invlpg(struct svm_vcpu *svm);
+int svm_exit_task_switch(struct svm_vcpu *svm);
 
 #endif

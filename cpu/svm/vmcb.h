@@ -137,6 +137,11 @@ static_assert(offsetof(struct vmcb, save.spec_ctrl) == 0x6e0);
 #define SVM_IO_SIZE_SHIFT	4	/* 1, 2, 4: bytes */
 #define SVM_IO_PORT_SHIFT	16
 
+/* exit_info_2 of a task switch, 15.14.1; bits 31:0 are the error code */
+#define SVM_TASK_IRET		BIT_ULL(36)
+#define SVM_TASK_JMP		BIT_ULL(38)
+#define SVM_TASK_HAS_ERROR	BIT_ULL(44)
+
 /* exit_info_1 of a control register exit with decode assists, 15.33.1 */
 #define SVM_CR_ASSIST_VALID	BIT_ULL(63)
 #define SVM_CR_ASSIST_GPR	0xfULL

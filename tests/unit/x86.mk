@@ -5,10 +5,10 @@
 #
 #   make fuzz-x86    the libFuzzer target, build/tests/fuzz/x86_fuzz_clang
 
-X86_SRC   := $(wildcard x86/decode*.c x86/emulate*.c)
+X86_SRC   := $(wildcard x86/decode*.c x86/emulate*.c) x86/task.c
 X86_OBJ   := $(X86_SRC:%.c=$(BUILD)/pure/%.o)
 X86_AIDS  := $(BUILD)/pure/tests/unit/x86_machine.o $(BUILD)/pure/tests/unit/x86_gen.o
-X86_TESTS := unit/x86_native unit/x86_restart unit/x86_modes unit/x86_system fuzz/x86_fuzz
+X86_TESTS := unit/x86_native unit/x86_restart unit/x86_modes unit/x86_system unit/x86_task fuzz/x86_fuzz
 
 TEST_PROGRAMS += $(X86_TESTS:%=$(BUILD)/tests/%) $(BUILD)/tests/unit/x86_lengths
 

@@ -34,7 +34,7 @@ static void check_value(int line, const char *what, u64 is, u64 should)
 #define IS(val, should)	check_value(__LINE__, #val, (u64)(val), (u64)(should))
 
 /* Memory of a fresh machine holds its own offsets in 16-bit words, multiplied by 3. */
-static u64 initial(unsigned int offset, unsigned int bytes)
+static inline u64 initial(unsigned int offset, unsigned int bytes)
 {
 	u64 val = 0;
 
@@ -82,12 +82,12 @@ static void start(enum x86_mode mode)
 		m.emu.cr0 &= ~(u64)X86_CR0_PE;
 }
 
-static int decode(const char *bytes, unsigned int len)
+static inline int decode(const char *bytes, unsigned int len)
 {
 	return x86_decode(&m.emu.insn, (const u8 *)bytes, len, m.emu.mode);
 }
 
-static enum x86_emu_rc run(const char *bytes, unsigned int len)
+static inline enum x86_emu_rc run(const char *bytes, unsigned int len)
 {
 	int err = decode(bytes, len);
 
@@ -104,7 +104,7 @@ static enum x86_emu_rc run(const char *bytes, unsigned int len)
 #define RUN(bytes)	run(bytes, sizeof(bytes) - 1)
 #define DECODE(bytes)	decode(bytes, sizeof(bytes) - 1)
 
-static void expect_fault(int line, enum x86_emu_rc rc, unsigned int vector, bool has_error)
+static inline void expect_fault(int line, enum x86_emu_rc rc, unsigned int vector, bool has_error)
 {
 	check_value(line, "result", rc, X86_EMU_FAULT);
 	check_value(line, "vector", m.emu.fault.vector, vector);

@@ -298,12 +298,21 @@ static enum x86_emu_rc op_invlpg(struct x86_emu *emu, u64 gva)
 	return X86_EMU_OK;
 }
 
+static enum x86_emu_rc op_invpcid(struct x86_emu *emu, unsigned int type, unsigned int pcid, u64 gva)
+{
+	machine_of(emu)->invpcid_type = type;
+	machine_of(emu)->invpcid = pcid;
+	machine_of(emu)->invlpg = gva;
+	return X86_EMU_OK;
+}
+
 const struct x86_emu_ops machine_ops = {
 	.read = op_read, .write = op_write, .probe_write = op_probe, .cmpxchg = op_cmpxchg,
 	.fetch = op_fetch, .pio_in = op_pio_in, .pio_out = op_pio_out,
 	.fpu_read = op_fpu_read, .fpu_write = op_fpu_write,
 	.read_cr = op_read_cr, .write_cr = op_write_cr,
 	.read_dr = op_read_dr, .write_dr = op_write_dr, .invlpg = op_invlpg,
+	.invpcid = op_invpcid,
 };
 
 void machine_init(struct machine *m, u8 *mem, u64 base)

@@ -42,6 +42,7 @@ struct machine {
 	bool flat;		/* no permissions: the whole address space is mem, modulo its size */
 	u64 cr[9], dr[8];
 	u64 invlpg;
+	unsigned int invpcid_type, invpcid;
 
 	/* The op whose first attempt is refused, counted from 0 over all; UINT_MAX: none. */
 	unsigned int refuse_op;

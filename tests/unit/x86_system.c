@@ -215,6 +215,41 @@ static void invalidations(void)
 	FAULTS("\x0f\x01\x3b", GP, true);
 }
 
+#define INVPCID_RCX_RBX "\x66\x0f\x38\x82\x0b"
+
+static void invalidations_by_pcid(void)
+{
+	start(X86_MODE_LONG);
+	GPR(RBX) = BASE;
+	GPR(RCX) = 1;
+	poke(0, 0x123, 8);
+	poke(8, 0x8000000000000000, 8);
+	FAULTS(INVPCID_RCX_RBX, GP, true);		/* a PCID without CR4.PCIDE */
+	m.emu.cr4 |= 1 << 17;
+	IS(RUN(INVPCID_RCX_RBX), X86_EMU_OK);
+	IS(m.invpcid_type, 1);
+	IS(m.invpcid, 0x123);
+	m.regs.rip = 0x100;
+	GPR(RCX) = 0;
+	FAULTS(INVPCID_RCX_RBX, GP, true);		/* an address that is not canonical */
+	poke(8, 0x7000, 8);
+	IS(RUN(INVPCID_RCX_RBX), X86_EMU_OK);
+	IS(m.invlpg, 0x7000);
+	m.regs.rip = 0x100;
+	GPR(RCX) = 4;
+	FAULTS(INVPCID_RCX_RBX, GP, true);
+	GPR(RCX) = 2;
+	poke(0, 0x1000, 8);
+	FAULTS(INVPCID_RCX_RBX, GP, true);
+	poke(0, 0, 8);
+	m.emu.cr4 = 0;
+	IS(RUN(INVPCID_RCX_RBX), X86_EMU_OK);
+	IS(m.invpcid_type, 2);
+	m.regs.rip = 0x100;
+	m.emu.cpl = 3;
+	FAULTS(INVPCID_RCX_RBX, GP, true);
+}
+
 static void interrupt_flag(void)
 {
 	start(X86_MODE_LONG);
@@ -425,6 +460,7 @@ static const struct hand_test tests[] = {
 	{ "control registers", control_registers },
 	{ "debug registers", debug_registers },
 	{ "invalidations", invalidations },
+	{ "invalidations by PCID", invalidations_by_pcid },
 	{ "interrupt flag", interrupt_flag },
 	{ "older processors", older_processors },
 	{ "fetch", fetch },
