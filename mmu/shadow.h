@@ -104,6 +104,7 @@ struct mmu_spage {
 	u8 rests;			/* visits in a row that found nothing */
 	u8 patience;			/* that many make it traced */
 	u8 window;			/* log2 of how many neighbours a fault looks at */
+	u64 written;			/* shadow->written when it and all below were last compared */
 	u16 nr_present;
 	u16 nr_nonglobal;		/* leaves that a CR3 load is meant for */
 	unsigned long present[BITS_TO_LONGS(MMU_ENTRIES)];
@@ -149,6 +150,7 @@ struct mmu_shadow {
 	struct list_head resting;	/* to be write-protected */
 	unsigned int nr_roots, nr_orphans, nr_resting;
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
+	atomic64_t written;		/* how often devices may have written the guest's tables */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 
 	gfn_t upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to, as gfn + 1 */

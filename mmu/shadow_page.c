@@ -81,6 +81,7 @@ static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union
 	sp->gfn = gfn;
 	sp->role = role;
 	sp->visit = !role.direct;
+	sp->written = atomic64_read(&shadow->written);
 	hlist_add_head(&sp->hash, bucket(shadow, gfn));
 	spin_lock(&shadow->list_lock);
 	list_add_tail(&sp->link, &shadow->pages);

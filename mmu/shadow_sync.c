@@ -105,6 +105,20 @@ void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how
 	}
 }
 
+/*
+ * The same from a root, or from a table that is about to be linked. If a device may have written
+ * tables since this was done last, those at rest are compared as well.
+ */
+static void sync_from(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+{
+	u64 written = atomic64_read(&vcpu->vm->shadow->written);
+
+	if (READ_ONCE(sp->written) != written)
+		how |= MMU_SYNC_TRACED;
+	mmu_sync_tree(vcpu, sp, how);
+	WRITE_ONCE(sp->written, written);
+}
+
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
@@ -116,8 +130,8 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	if (sp->kernel && !kernel)
 		WRITE_ONCE(shadow->kernel_below, true);
 	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	mmu_sync_tree(vcpu, sp, sp->parents.val && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
-									    : MMU_SYNC_GLOBAL);
+	sync_from(vcpu, sp, sp->parents.val && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
+									: MMU_SYNC_GLOBAL);
 }
 
 /* entries[i] is on the path of an INVLPG. Returns whether there was a table below it, and is no more. */
@@ -280,12 +294,13 @@ static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
 	return mmu_spage_get(vcpu, gfn, role, found);
 }
 
-/* vm->lock held. False: the vCPU's cache is used up. */
-static bool load_root(struct mmu_vcpu *vcpu, unsigned int how)
+/* vm->lock held. what: MMU_LOAD_*. False: the vCPU's cache is used up. */
+static bool load_root(struct mmu_vcpu *vcpu, unsigned int what)
 {
+	unsigned int how = what & MMU_LOAD_ALL ? MMU_SYNC_GLOBAL : MMU_SYNC_VISIT;
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_spage *sp = vcpu->pae_root;
-	bool found = true;
+	bool found = true, same;
 
 	if (vcpu->levels > 3)
 		sp = find_root(vcpu, &found);
@@ -293,12 +308,14 @@ static bool load_root(struct mmu_vcpu *vcpu, unsigned int how)
 		return false;
 	if (!sp)
 		return false;
+	same = sp == vcpu->root;
 	spin_lock(&shadow->list_lock);
 	use_root(vcpu, sp);
 	spin_unlock(&shadow->list_lock);
 	vcpu->root_hpa = virt_to_phys(sp->entries);
-	if (found)
-		mmu_sync_tree(vcpu, sp, mmu_globals_rest(shadow) ? how : how | MMU_SYNC_GLOBAL);
+	/* Where the guest has flushed nothing, everything may stay as it is. */
+	if (found && !(same && what == MMU_LOAD_WRITTEN))
+		sync_from(vcpu, sp, mmu_globals_rest(shadow) ? how : how | MMU_SYNC_GLOBAL);
 	return true;
 }
 
@@ -433,7 +450,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 			  unsigned int flags)
 {
 	struct mmu_vm *vm = vcpu->vm;
-	unsigned int how = MMU_SYNC_VISIT, tries;
+	unsigned int tries;
 	bool done = false;
 
 	if (!vm->shadow)
@@ -445,10 +462,8 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 			vcpu->pae_root->users = 0;
 		vcpu->shadow_generation = vm->shadow->generation;
 	}
-	if (what & MMU_LOAD_ALL)
-		how |= MMU_SYNC_GLOBAL;
 	if (what & MMU_LOAD_WRITTEN)
-		how |= MMU_SYNC_TRACED;
+		atomic64_inc(&vm->shadow->written);
 	set_paging(vcpu, p);
 	for (tries = 0; !done && tries < LOAD_TRIES; tries++) {
 		if (!mmu_cache_enough(vcpu)) {
@@ -459,7 +474,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 		}
 		agree(vcpu, p);
 		read_lock(&vm->lock);
-		done = load_root(vcpu, how);
+		done = load_root(vcpu, what);
 		read_unlock(&vm->lock);
 	}
 	if (WARN_ON_ONCE(!done))
