@@ -525,15 +525,43 @@ static void switch_space(struct sm *m, struct sm_vcpu *v)
 		sm_guest_flush(m, v, MMU_LOAD_CR3);
 }
 
+/* The first tables of all levels make sense: 128 pages from address 0 in each space. */
+static void tidy(struct sm *m, enum sm_mode mode)
+{
+	struct shape s = shape_of(mode);
+	gfn_t pool = pool_of(m, mode);
+	u64 good = P | RW | US | A | D;
+	unsigned int i, j;
+	int level;
+
+	for (i = 0; i < 4; i++)
+		for (j = 0; j < 32; j++)
+			put(m, pool + 1 + i, j, random_page(m) << PAGE_SHIFT | good, s.width);
+	for (level = 2; level <= s.levels; level++) {
+		if (mode == SM_PAE && level == 3) {
+			for (j = 0; j < SM_SPACES; j++)
+				put(m, pool + 24, j * 4, (pool + 6) << PAGE_SHIFT | P, 8);
+			continue;
+		}
+		for (i = 0; i < 3; i++)
+			for (j = 0; j < 4; j++)
+				put(m, pool + 1 + (level - 1) * 5 + i, j,
+				    (pool + 1 + (level - 2) * 5 + (level == 2 ? j : j % 3)) << PAGE_SHIFT | good,
+				    s.width);
+	}
+}
+
 /* Nothing happens for a while but address spaces taking turns: tables come to rest. */
 static void settle(struct sm *m, struct sm_vcpu *v)
 {
-	gva_t gva = random_gva(m, v->mode);
+	struct shape s = shape_of(v->mode);
 	int i, j;
 
+	if (sm_random(m, 3))
+		tidy(m, v->mode);
 	for (i = 0; i < 24; i++) {
-		if (i < 12)
-			touch(m, v, (gva & ~0x1f000ul) + ((gva_t)sm_random(m, 32) << PAGE_SHIFT));
+		for (j = 0; j < 4 && i < 12; j++)
+			touch(m, v, (gva_t)j << (12 + s.bits) | (gva_t)sm_random(m, 32) << PAGE_SHIFT);
 		for (j = 0; j < SM_VCPUS; j++) {
 			struct sm_vcpu *one = &m->vcpu[j];
 
@@ -541,7 +569,7 @@ static void settle(struct sm *m, struct sm_vcpu *v)
 				sm_guest_flush(m, one, MMU_LOAD_CR3);
 		}
 	}
-	for (i = sm_random(m, 6); i > 0; i--)
+	for (i = sm_random(m, 12); i > 0; i--)
 		edit(m, v);
 }
 
