@@ -224,7 +224,7 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 
 	pn_vcpu_load(vcpu);
 	vcpu->srcu_index = pn_vm_enter(vcpu->vm);
-	vcpu->mmu_due |= MMU_LOAD_WRITTEN;	/* by the devices, for all we know */
+	mmu_devices_ran(&vcpu->vm->mmu);
 	r = pn_run_checked(vcpu);
 	pn_fill_run(vcpu);
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_index);

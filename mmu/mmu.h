@@ -342,7 +342,13 @@ static inline bool mmu_is_shadow(const struct mmu_vm *vm)
 /* what of mmu_load */
 #define MMU_LOAD_CR3	BIT(0)	/* the guest loaded CR3: it relies on no translation but global ones */
 #define MMU_LOAD_ALL	BIT(1)	/* … on none at all: any other register changed, CR4.PGE, INVPCID */
-#define MMU_LOAD_WRITTEN BIT(2)	/* user space ran since the last load: devices may have written tables */
+#define MMU_LOAD_WRITTEN BIT(2)	/* as if mmu_devices_ran() had been called before */
+
+/*
+ * User space ran, or could: devices may have written tables of the guest where no fault tells.
+ * The next mmu_load() of each vCPU looks at tables it would have left alone. Any context.
+ */
+void mmu_devices_ran(struct mmu_vm *vm);
 
 /*
  * The vCPU's registers are p from now on: find or make the root, bring the tables up to date.

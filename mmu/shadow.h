@@ -124,7 +124,7 @@ struct mmu_spage {
 #define SHADOW_WINDOW_MAX	9
 #define SHADOW_PATIENCE_MIN	8	/* visits without a change until a table is write-protected */
 #define SHADOW_PATIENCE_MAX	128
-#define SHADOW_TRACE_PRESENT	16	/* not worth it for fewer entries */
+#define SHADOW_TRACE_PRESENT	4	/* not worth it for leaf tables with fewer entries */
 #define SHADOW_ROOTS_MAX	32	/* kept although no vCPU uses them */
 #define SHADOW_ORPHANS_MAX	32
 #define SHADOW_RESTING_MAX	4

@@ -60,7 +60,8 @@ static void visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 	mmu_spage_lock(sp);
 	if (compare(vcpu, sp))
 		sp->rests = 0;
-	else if (!sp->traced && ++sp->rests >= sp->patience && sp->nr_present >= SHADOW_TRACE_PRESENT)
+	else if (!sp->traced && ++sp->rests >= sp->patience &&
+		 (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
 		comes_to_rest(vcpu->vm->shadow, sp);
 	mmu_spage_unlock(sp);
 }
@@ -463,7 +464,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 		vcpu->shadow_generation = vm->shadow->generation;
 	}
 	if (what & MMU_LOAD_WRITTEN)
-		atomic64_inc(&vm->shadow->written);
+		mmu_devices_ran(vm);
 	set_paging(vcpu, p);
 	for (tries = 0; !done && tries < LOAD_TRIES; tries++) {
 		if (!mmu_cache_enough(vcpu)) {
@@ -483,6 +484,12 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 		WRITE_ONCE(vm->shadow->upper_due, true);
 	mmu_shadow_chores(vcpu);
 	return MMU_RESUME;
+}
+
+void mmu_devices_ran(struct mmu_vm *vm)
+{
+	if (vm->shadow)
+		atomic64_inc(&vm->shadow->written);
 }
 
 unsigned int mmu_shadow_levels(const struct mmu_vcpu *vcpu)
