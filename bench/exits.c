@@ -76,6 +76,8 @@ GUEST_LOOP(cpuid, "", "xor %eax, %eax\n cpuid")
 GUEST_LOOP(rdmsr, "mov $0xc0000080, %ecx", "rdmsr")
 GUEST_LOOP(wrmsr, "mov $0xc0000080, %ecx\n rdmsr", "wrmsr")
 GUEST_LOOP(cr4, "mov %cr4, %rax", "xor $0x80, %eax\n mov %rax, %cr4")
+GUEST_LOOP(cr3, "mov %cr3, %rax", "mov %rax, %cr3")
+GUEST_LOOP(invlpg, "", "invlpg (%rsi)")
 GUEST_LOOP(vmmcall, "", "mov $999, %eax\n vmmcall")
 GUEST_LOOP(fresh, "", "mov %eax, (%rsi)\n add $4096, %rsi")
 GUEST_LOOP(in, "", "in $" XSTR(WORK_PORT) ", %al")
@@ -93,8 +95,8 @@ struct kind {
 
 #define KIND(n)	{ #n, guest_##n, guest_##n##_end, false }
 static const struct kind kinds[] = {
-	KIND(empty), KIND(cpuid), KIND(rdmsr), KIND(wrmsr), KIND(cr4), KIND(vmmcall),
-	KIND(fresh), KIND(in), KIND(out), KIND(mmio_read), KIND(mmio_write), KIND(hlt),
+	KIND(empty), KIND(cpuid), KIND(rdmsr), KIND(wrmsr), KIND(cr4), KIND(cr3), KIND(invlpg),
+	KIND(vmmcall), KIND(fresh), KIND(in), KIND(out), KIND(mmio_read), KIND(mmio_write), KIND(hlt),
 	{ "irq", guest_irq, guest_irq_end, true },
 };
 
