@@ -16,17 +16,52 @@
 #include "kvm/trace.h"
 #include "mmu/mmu.h"
 
+/* The longest of the forms that compilers make of MOV CR3 and INVLPG: REX, opcode, ModRM, disp8. */
+#define SVM_SHORT_BYTES		5
+
+#define REX_R	4
+#define REX_B	1
+
+static bool svm_in_64bit_code(const struct svm_vcpu *svm)
+{
+	return pn_is_long_mode(&svm->vcpu) && (svm->vmcb->save.cs.attrib & X86_SEG_L);
+}
+
+static u64 svm_linear_rip(const struct svm_vcpu *svm)
+{
+	u64 rip = svm->vcpu.regs.rip;
+
+	return svm_in_64bit_code(svm) ? rip : (u32)(svm->vmcb->save.cs.base + rip);
+}
+
 /* The instruction at RIP. False when that takes more than what is mapped. */
-static bool svm_decode_mapped(struct svm_vcpu *svm, enum x86_mode mode, struct x86_insn *insn)
+static bool svm_decode_mapped(struct svm_vcpu *svm, struct x86_insn *insn)
 {
 	u8 bytes[X86_MAX_INSN_BYTES];
-	u64 rip = svm->vcpu.regs.rip;
-	unsigned int nr;
+	unsigned int nr = mmu_read_mapped(&svm->vcpu.mmu, svm_linear_rip(svm), bytes, sizeof(bytes));
 
-	if (mode != X86_MODE_LONG)
-		rip = (u32)(svm->vmcb->save.cs.base + rip);
-	nr = mmu_read_mapped(&svm->vcpu.mmu, rip, bytes, sizeof(bytes));
-	return nr && !x86_decode(insn, bytes, nr, mode);
+	return nr && !x86_decode(insn, bytes, nr, pn_cpu_mode(&svm->vcpu));
+}
+
+/*
+ * Is it 64-bit code of a short form, 0F @opcode with ModRM.reg @reg? The length without
+ * displacement, ModRM and REX; 0: no, or it cannot be told so easily.
+ */
+static unsigned int svm_decode_short(struct svm_vcpu *svm, u8 opcode, u8 reg, u8 *rex, u8 *modrm, s8 *disp)
+{
+	u8 bytes[SVM_SHORT_BYTES], *b = bytes;
+
+	if (!svm_in_64bit_code(svm) ||
+	    mmu_read_mapped(&svm->vcpu.mmu, svm->vcpu.regs.rip, bytes, sizeof(bytes)) != sizeof(bytes))
+		return 0;
+	*rex = 0;
+	if ((*b & 0xf0) == 0x40)
+		*rex = *b++;
+	if (b[0] != 0x0f || b[1] != opcode || ((b[2] >> 3) & 7) != reg || (*rex & REX_R))
+		return 0;
+	*modrm = b[2];
+	*disp = b[3];
+	return b + 3 - bytes;
 }
 
 /* ---- #PF ---- */
@@ -103,18 +138,25 @@ int svm_exit_page_fault(struct svm_vcpu *svm)
 
 /* ---- MOV to and from CR3 ---- */
 
-static bool svm_mov_cr3_operand(struct svm_vcpu *svm, enum x86_mode mode, unsigned int *gpr,
+static bool svm_mov_cr3_operand(struct svm_vcpu *svm, bool write, unsigned int *gpr,
 				unsigned int *len)
 {
 	struct svm_control *c = &svm->vmcb->control;
 	struct x86_insn insn;
+	u8 rex, modrm;
+	s8 disp;
 
 	if (svm_features.decode_assists && (c->exit_info_1 & SVM_CR_ASSIST_VALID)) {
 		*gpr = c->exit_info_1 & SVM_CR_ASSIST_GPR;
 		*len = c->next_rip - svm->vcpu.regs.rip;
 		return true;
 	}
-	if (!svm_decode_mapped(svm, mode, &insn) || insn.op != X86_OP_MOV_CR)
+	*len = svm_decode_short(svm, write ? 0x22 : 0x20, 3, &rex, &modrm, &disp);
+	if (likely(*len)) {
+		*gpr = (modrm & 7) | (rex & REX_B ? 8 : 0);
+		return true;
+	}
+	if (!svm_decode_mapped(svm, &insn) || insn.op != X86_OP_MOV_CR)
 		return false;
 	*gpr = insn.rm;
 	*len = insn.length;
@@ -135,15 +177,14 @@ bool svm_cr3_fast(struct svm_vcpu *svm)
 {
 	bool write = svm->vmcb->control.exit_code >= SVM_EXIT_CR_WRITE;
 	struct pn_vcpu *vcpu = &svm->vcpu;
-	enum x86_mode mode = pn_cpu_mode(vcpu);
 	unsigned int gpr, len;
 	u64 val;
 
-	if (svm_steps(svm) || !svm_mov_cr3_operand(svm, mode, &gpr, &len))
+	if (svm_steps(svm) || !svm_mov_cr3_operand(svm, write, &gpr, &len))
 		return false;
 	if (write) {
 		val = vcpu->regs.gpr[gpr];
-		if (!svm_load_cr3(vcpu, mode == X86_MODE_LONG ? val : (u32)val))
+		if (!svm_load_cr3(vcpu, svm_in_64bit_code(svm) ? val : (u32)val))
 			return false;
 	} else {
 		vcpu->regs.gpr[gpr] = vcpu->cr3;
@@ -169,35 +210,49 @@ static void svm_flush_address(struct svm_vcpu *svm, u64 gva)
 }
 
 /* The operand's linear address. There are no checks: at worst nothing is to be done for it. */
-static u64 svm_invlpg_operand(struct svm_vcpu *svm, const struct x86_insn *insn)
+static bool svm_invlpg_operand(struct svm_vcpu *svm, u64 *gva, unsigned int *len)
 {
-	u64 ea = x86_effective_address(insn, &svm->vcpu.regs, svm->vcpu.regs.rip + insn->length);
-	const struct x86_seg *seg = &svm->vmcb->save.es + insn->seg;
+	const struct x86_regs *regs = &svm->vcpu.regs;
+	const struct x86_seg *seg;
+	struct x86_insn insn;
+	u8 rex, modrm;
+	s8 disp;
 
-	if (insn->mode != X86_MODE_LONG)
-		return (u32)(ea + seg->base);
-	return insn->seg >= X86_SEG_FS ? ea + seg->base : ea;
+	if (svm_features.decode_assists) {
+		*gva = svm->vmcb->control.exit_info_1;
+		*len = svm->vmcb->control.next_rip - regs->rip;
+		return true;
+	}
+	*len = svm_decode_short(svm, 0x01, 7, &rex, &modrm, &disp);
+	/* (%reg) or disp8(%reg): no SIB byte, no RIP */
+	if (likely(*len && modrm < 0x80 && (modrm & 7) != 4 && (modrm & 0xc7) != 5)) {
+		*gva = regs->gpr[(modrm & 7) | (rex & REX_B ? 8 : 0)];
+		if (modrm >= 0x40) {
+			*gva += disp;
+			++*len;
+		}
+		return true;
+	}
+	if (!svm_decode_mapped(svm, &insn) || insn.op != X86_OP_INVLPG)
+		return false;
+	*len = insn.length;
+	*gva = x86_effective_address(&insn, regs, regs->rip + insn.length);
+	seg = &svm->vmcb->save.es + insn.seg;
+	if (insn.mode != X86_MODE_LONG)
+		*gva = (u32)(*gva + seg->base);
+	else if (insn.seg >= X86_SEG_FS)
+		*gva += seg->base;
+	return true;
 }
 
 bool svm_invlpg_fast(struct svm_vcpu *svm)
 {
-	struct svm_control *c = &svm->vmcb->control;
 	struct pn_vcpu *vcpu = &svm->vcpu;
-	struct x86_insn insn;
 	unsigned int len;
 	u64 gva;
 
-	if (svm_steps(svm))
+	if (svm_steps(svm) || !svm_invlpg_operand(svm, &gva, &len))
 		return false;
-	if (svm_features.decode_assists) {
-		gva = c->exit_info_1;
-		len = c->next_rip - vcpu->regs.rip;
-	} else {
-		if (!svm_decode_mapped(svm, pn_cpu_mode(vcpu), &insn) || insn.op != X86_OP_INVLPG)
-			return false;
-		gva = svm_invlpg_operand(svm, &insn);
-		len = insn.length;
-	}
 	if (mmu_invlpg(&vcpu->mmu, gva))
 		svm_tlb_flush(vcpu);
 	else
