@@ -201,7 +201,9 @@ static void load_registers(struct x86_emu *emu, struct x86_task_switch *t,
 	for (i = 0; i < 8; i++)
 		emu->regs->gpr[i] = get(tss + f->gpr + i * f->width, f->width);
 	/* Not loaded yet: what is met now is a fault. The privilege level is known already. */
-	emu->cpl = emu->regs->rflags & X86_EFLAGS_VM ? 3 : get(tss + f->seg + f->width, 2) & SELECTOR_RPL;
+	emu->cpl = get(tss + f->seg + X86_SEG_CS * f->width, 2) & SELECTOR_RPL;
+	if (emu->regs->rflags & X86_EFLAGS_VM)
+		emu->cpl = 3;
 	for (i = 0; i < X86_SEG_LDTR; i++)
 		t->seg[i] = (struct x86_seg){
 			.selector = i < f->nr_seg ? get(tss + f->seg + i * f->width, 2) : 0,
@@ -314,7 +316,9 @@ static void load_v86_segments(struct x86_task_switch *t)
 
 static enum x86_emu_rc load_segments(struct x86_emu *emu, struct x86_task_switch *t, u16 ldt)
 {
-	static const u8 order[] = { X86_SEG_CS, X86_SEG_SS, X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS };
+	static const u8 order[] = {
+		X86_SEG_CS, X86_SEG_SS, X86_SEG_ES, X86_SEG_DS, X86_SEG_FS, X86_SEG_GS,
+	};
 	enum x86_emu_rc rc = load_ldt(emu, t, ldt);
 	unsigned int i;
 

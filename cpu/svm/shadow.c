@@ -47,7 +47,8 @@ static bool svm_decode_mapped(struct svm_vcpu *svm, struct x86_insn *insn)
  * Is it 64-bit code of a short form, 0F @opcode with ModRM.reg @reg? The length without
  * displacement, ModRM and REX; 0: no, or it cannot be told so easily.
  */
-static unsigned int svm_decode_short(struct svm_vcpu *svm, u8 opcode, u8 reg, u8 *rex, u8 *modrm, s8 *disp)
+static unsigned int svm_decode_short(struct svm_vcpu *svm, u8 opcode, u8 reg, u8 *rex, u8 *modrm,
+				     s8 *disp)
 {
 	u8 bytes[SVM_SHORT_BYTES], *b = bytes;
 
