@@ -254,6 +254,7 @@ struct mmu_vcpu {
 	/* Shadow mode: of the last mmu_load(). */
 	struct mmu_paging paging;
 	u32 shadow_generation;		/* the one that root belongs to */
+	u64 parts_seen;			/* shadow->parts_gone when the TLB was last emptied */
 	u32 role;			/* union mmu_role: what all its spages have in common */
 	u8 levels;			/* 3, 4 or 5 */
 	u64 leaf_rsvd[2];		/* [level - 1]: reserved bits of the guest's leaves */
@@ -370,8 +371,8 @@ enum mmu_verdict mmu_shadow_fault(struct mmu_vcpu *vcpu, gva_t gva, u64 error_co
 
 /*
  * The guest ran INVLPG. The caller empties the hardware's TLB of this vCPU: for gva, or if the
- * answer is true all of it, since a page of the guest that is larger than ours was
- * meant, or a table. Does not sleep.
+ * answer is true all of it, since it may hold parts of a page that is larger to the guest
+ * than it is here. Does not sleep.
  */
 bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva);
 

@@ -150,6 +150,11 @@ struct mmu_shadow {
 	struct list_head resting;	/* to be write-protected */
 	unsigned int nr_roots, nr_orphans, nr_resting;
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
+	/*
+	 * Changes of what maps a part of one larger page of the guest. Its INVLPG is meant for all parts, of
+	 * which the processor's TLB may hold any, also those that another vCPU has corrected.
+	 */
+	atomic64_t parts_gone;
 	atomic64_t written;		/* how often devices may have written the guest's tables */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 

@@ -175,6 +175,12 @@ static void remember_dirty(struct mmu_vm *vm, gfn_t gfn)
 		;
 }
 
+/* Part of a page that is larger to the guest goes or changes: see struct mmu_shadow. */
+static void part_gone(struct mmu_shadow *shadow)
+{
+	atomic64_inc(&shadow->parts_gone);
+}
+
 static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 *old)
 {
 	int level = sp->role.level;
@@ -187,6 +193,8 @@ static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i,
 	node = mmu_rmap_del(mmu_region_head(region, gfn, level), &sp->entries[i]);
 	spin_unlock(&region->lock);
 	kfree(node);
+	if (sp->role.bytes4 && level > 1)
+		part_gone(vm->shadow);
 	count_leaf(vm, sp, *old, -1);
 	if (unlikely(vm->logs) && (*old & PT_DIRTY))
 		remember_dirty(vm, gfn);
@@ -207,6 +215,8 @@ static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i
 	last = !child->parents.val;
 	spin_unlock(&shadow->list_lock);
 	kfree(node);
+	if (child->role.level > 1 || child->role.direct)
+		part_gone(shadow);	/* or with all that is below it */
 	if (last)
 		mmu_spage_orphaned(shadow, child);
 }
@@ -286,6 +296,8 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	do {
 		new = (old & (keep | PT_ACCESSED | PT_DIRTY)) | bits | (write ? PT_WRITE : 0);
 	} while (!try_cmpxchg64(&sp->entries[i], &old, new));
+	if (sp->role.bytes4 && sp->role.level > 1)
+		part_gone(vm->shadow);
 	count_leaf(vm, sp, old, -1);
 	count_leaf(vm, sp, new, 1);
 	sp->snap[i] = gpte;

@@ -135,35 +135,39 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 									: MMU_SYNC_GLOBAL);
 }
 
-/* entries[i] is on the path of an INVLPG. Returns whether there was a table below it, and is no more. */
-static bool invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+/* entries[i] is on the path of an INVLPG. */
+static void invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
 {
-	bool table;
 	u64 gpte;
 
 	if (sp->role.pae_root)	/* loaded with CR3 only */
-		return false;
+		return;
 	if (!sp->guest && mmu_spage_resolve(vcpu->vm, sp)) {
 		mmu_spage_empty(vcpu->vm, sp);
-		return true;
+		return;
 	}
 	gpte = mmu_guest_entry(sp, i);
 	if (!test_bit(i, sp->present)) {
 		if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte))
 			mmu_entry_ahead(vcpu, sp, i, gpte);
-		return false;
-	}
-	table = !mmu_sp_leaf(sp, sp->entries[i]);
-	if (gpte != sp->snap[i])
+	} else if (gpte != sp->snap[i]) {
 		mmu_entry_update(vcpu, sp, i, gpte);
-	return table && !test_bit(i, sp->present);
+	}
+}
+
+/* Has a part of a larger page gone since the vCPU's TLB was last emptied? It is emptied now. */
+static bool parts_gone(struct mmu_vcpu *vcpu)
+{
+	u64 seen = vcpu->parts_seen;
+
+	vcpu->parts_seen = atomic64_read(&vcpu->vm->shadow->parts_gone);
+	return vcpu->parts_seen != seen;
 }
 
 bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_spage *sp;
-	bool all = false;
 
 	vcpu->stat.invlpg++;
 	if (!vm->shadow || !vcpu->root)
@@ -175,17 +179,15 @@ bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
 
 		mmu_spage_lock(sp);
-		all |= invlpg_entry(vcpu, sp, i);
+		invlpg_entry(vcpu, sp, i);
 		/* The other half of what may be 4 MiB to the guest. */
-		if (sp->role.bytes4 && sp->role.level == 2 && test_bit(i ^ 1, sp->present)) {
+		if (sp->role.bytes4 && sp->role.level == 2)
 			invlpg_entry(vcpu, sp, i ^ 1);
-			all = true;
-		}
 		mmu_spage_unlock(sp);
 		sp = sp->role.level > 1 ? child_of(sp, i) : NULL;
 	}
 	read_unlock(&vm->lock);
-	return all;
+	return parts_gone(vcpu);
 }
 
 /* ---------------------------------------------------------------- roots -- */
@@ -480,6 +482,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	}
 	if (WARN_ON_ONCE(!done))
 		return out_of_memory(vcpu);
+	parts_gone(vcpu);
 	if (unlikely(vm->shadow->upper_differs && !(vcpu->stat.loads % UPPER_AGAIN)))
 		WRITE_ONCE(vm->shadow->upper_due, true);
 	mmu_shadow_chores(vcpu);
