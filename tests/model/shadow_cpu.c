@@ -250,6 +250,9 @@ bool sm_hw_access(struct sm *m, struct sm_vcpu *v, const struct sm_access *x, u6
 		}
 	}
 	*pfn = t->pfn;
+	sm_trace(m, "  cpu %ld reaches %#lx: pfn %#llx%s%s%s%s level %d%s", (long)(v - m->vcpu), x->gva,
+		 t->pfn, t->write ? " w" : "", t->user ? " u" : "", t->nx ? "" : " x",
+		 t->dirty ? " d" : "", t->level, hit ? " (TLB before)" : "");
 	check_reached(m, v, x, *pfn, t->type);
 	return true;
 }
