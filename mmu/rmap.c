@@ -90,11 +90,6 @@ static unsigned long region_key(gfn_t gfn, int level)
 	return gfn >> (9 * level);
 }
 
-struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_t gfn, int level)
-{
-	return xa_load(&shadow->regions[level - 1], region_key(gfn, level));
-}
-
 static void region_free(struct mmu_region *region)
 {
 	if (!region)
@@ -102,6 +97,24 @@ static void region_free(struct mmu_region *region)
 	if (region->head)
 		free_page((unsigned long)region->head);
 	kfree(region);
+}
+
+/* Enter a small pages' region in the directory. False: no memory. */
+static bool enter(struct mmu_shadow *shadow, gfn_t gfn, struct mmu_region *region)
+{
+	struct mmu_region **page = READ_ONCE(shadow->dir[gfn >> 18]), **old = NULL;
+
+	if (!page) {
+		page = (struct mmu_region **)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!page)
+			return false;
+		if (!try_cmpxchg(&shadow->dir[gfn >> 18], &old, page)) {
+			free_page((unsigned long)page);
+			page = old;
+		}
+	}
+	smp_store_release(&page[gfn >> 9 & (MMU_ENTRIES - 1)], region);
+	return true;
 }
 
 struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int level)
@@ -120,10 +133,15 @@ struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int lev
 	if (!region->head)
 		goto fail;
 	other = xa_cmpxchg(xa, region_key(gfn, level), NULL, region, GFP_KERNEL_ACCOUNT);
-	if (!other)
+	if (other) {
+		region_free(region);
+		if (xa_is_err(other))
+			return NULL;
+		region = other;
+	}
+	if (level > 1 || gfn >> 18 >= SHADOW_DIR || enter(shadow, gfn, region))
 		return region;
-	region_free(region);
-	return xa_is_err(other) ? NULL : other;
+	return NULL;
 fail:
 	region_free(region);
 	return NULL;
@@ -140,4 +158,7 @@ void mmu_regions_free(struct mmu_shadow *shadow)
 			region_free(region);
 		xa_destroy(&shadow->regions[i]);
 	}
+	for (i = 0; i < SHADOW_DIR; i++)
+		if (shadow->dir[i])
+			free_page((unsigned long)shadow->dir[i]);
 }

@@ -7,6 +7,8 @@
  *                                              head[512] ─► 0 │ entry │ chain of nodes │ 1
  *                                              traced[512] bits: gfns whose tables are write-protected
  *
+ * Small pages up to 4 TiB are found by two loads (dir); the xarrays know all of them.
+ *
  * A region, once made, lives as long as shadow mode does, so that a fault can make it
  * where sleeping is allowed and use it under the lock.
  */
@@ -37,9 +39,7 @@ struct mmu_region {
 	struct mmu_rmap *head;		/* a page of 512 */
 };
 
-/* The region of gfn for leaves of a level (1 to 3), or NULL. */
-struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_t gfn, int level);
-/* The same, made if it is not there. Sleeps. NULL: no memory. */
+/* The region of gfn for leaves of a level (1 to 3), made if it is not there. Sleeps. NULL: no memory. */
 struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int level);
 /* All of them; nothing is mapped any more. */
 void mmu_regions_free(struct mmu_shadow *shadow);

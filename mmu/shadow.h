@@ -46,6 +46,7 @@
 #define PT_LARGE	BIT_ULL(7)	/* above level 1 */
 #define PT_PAT		BIT_ULL(7)	/* at level 1 */
 #define PT_GLOBAL	BIT_ULL(8)
+#define PT_P2M_WRITE	BIT_ULL(9)	/* ours, ignored by the processor: P2M lets it be written */
 #define PT_PAT_LARGE	BIT_ULL(12)	/* in a large leaf */
 #define PT_KEY		GENMASK_ULL(62, 59)
 #define PT_NX		BIT_ULL(63)
@@ -120,6 +121,7 @@ struct mmu_spage {
 };
 
 #define SHADOW_HASH_BITS	12
+#define SHADOW_DIR	4096	/* GiB of guest memory whose reverse maps are found fast */
 #define SHADOW_WINDOW_MIN	3	/* log2 of the neighbours looked at, at first and at least */
 #define SHADOW_WINDOW_MAX	9
 #define SHADOW_PATIENCE_MIN	8	/* visits without a change until a table is write-protected */
@@ -164,7 +166,20 @@ struct mmu_shadow {
 	bool kernel_below;		/* a table of upper halves is in a lower half, too */
 
 	struct xarray regions[MMU_LEAF_MAX];
+	struct mmu_region **dir[SHADOW_DIR];	/* [gfn >> 18][gfn >> 9 & 511]: those of level 1 */
 };
+
+/* The region of gfn for leaves of a level (1 to 3), or NULL. */
+static inline struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_t gfn, int level)
+{
+	struct mmu_region **page;
+
+	if (unlikely(level > 1 || gfn >> 18 >= SHADOW_DIR))
+		return xa_load(&shadow->regions[level - 1], gfn >> (9 * level));
+	page = smp_load_acquire(&shadow->dir[gfn >> 18]);
+	return page ? smp_load_acquire(&page[gfn >> 9 & (MMU_ENTRIES - 1)]) : NULL;
+}
+
 
 /* Spages are locked from the root down, at most one of a level. */
 static inline void mmu_spage_lock(struct mmu_spage *sp)

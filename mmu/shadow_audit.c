@@ -81,6 +81,8 @@ static void check_page(struct audit *a, const struct mmu_spage *sp, u64 entry, g
 		complain(a, "mapped to another page than P2M's", gfn, entry);
 	if ((entry & PT_WRITE) && !(p2m & vm->fmt->write))
 		complain(a, "writable, but not in P2M", gfn, entry);
+	if ((entry & PT_P2M_WRITE) && !(p2m & vm->fmt->write))
+		complain(a, "noted as writable, but not in P2M", gfn, entry);
 }
 
 static void check_leaf(struct audit *a, const struct mmu_spage *sp, unsigned int i, u64 entry)

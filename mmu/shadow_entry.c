@@ -142,6 +142,8 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 
 	pfn = mmu_align(pfn, plevel) + (gfn & (mmu_level_pages(plevel) - 1));
 	entry = pfn << PAGE_SHIFT | leaf_bits(vm->shadow, sp, gpte, grant);
+	if (p2m & vm->fmt->write)
+		entry |= PT_P2M_WRITE;
 	if (hot)
 		entry |= PT_ACCESSED;
 
@@ -192,7 +194,8 @@ static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i,
 	*old = xchg(&sp->entries[i], 0);
 	node = mmu_rmap_del(mmu_region_head(region, gfn, level), &sp->entries[i]);
 	spin_unlock(&region->lock);
-	kfree(node);
+	if (node)
+		kfree(node);
 	if (sp->role.bytes4 && level > 1)
 		part_gone(vm->shadow);
 	count_leaf(vm, sp, *old, -1);
@@ -272,34 +275,33 @@ bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i
 	return true;
 }
 
-/* May entries[i], now without the write bit, have it? */
+/* Is a page that P2M lets be written not a table at rest? */
 static bool may_write(struct mmu_vm *vm, const struct mmu_spage *sp, gfn_t gfn)
 {
-	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, 1);
-	int plevel;
-
-	return (mmu_p2m(vm, gfn, &plevel) & vm->fmt->write) &&
-	       !(sp->role.level == 1 && mmu_traced(region, gfn));
+	return sp->role.level > 1 || !mmu_traced(mmu_region_find(vm->shadow, gfn, 1), gfn);
 }
 
 /* The same page with other rights. */
 static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
 {
-	const u64 keep = PT_ADDR & ~(sp->role.level > 1 ? PT_PAT_LARGE : 0);
+	const u64 addr = PT_ADDR & ~(sp->role.level > 1 ? PT_PAT_LARGE : 0);
+	const u64 keep = addr | PT_ACCESSED | PT_DIRTY | PT_P2M_WRITE;
 	struct mmu_vm *vm = vcpu->vm;
 	unsigned int grant = mmu_entry_access(sp, gpte);
 	u64 old = READ_ONCE(sp->entries[i]), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
 	bool write = (grant & ACC_WRITE) && (gpte & PT_DIRTY);
 
 	if (write && !(old & PT_WRITE))
-		write = may_write(vm, sp, mmu_snap_gfn(sp, gpte));
+		write = (old & PT_P2M_WRITE) && may_write(vm, sp, mmu_snap_gfn(sp, gpte));
 	do {
-		new = (old & (keep | PT_ACCESSED | PT_DIRTY)) | bits | (write ? PT_WRITE : 0);
+		new = (old & keep) | bits | (write ? PT_WRITE : 0);
 	} while (!try_cmpxchg64(&sp->entries[i], &old, new));
 	if (sp->role.bytes4 && sp->role.level > 1)
 		part_gone(vm->shadow);
-	count_leaf(vm, sp, old, -1);
-	count_leaf(vm, sp, new, 1);
+	if ((old ^ new) & PT_GLOBAL) {
+		count_leaf(vm, sp, old, -1);
+		count_leaf(vm, sp, new, 1);
+	}
 	sp->snap[i] = gpte;
 	WRITE_ONCE(vm->shadow->stale, true);
 }

@@ -16,6 +16,25 @@
 #include "mmu/mode.h"
 #include "mmu/shadow.h"
 
+/* Compare those of 64 entries that are present. Returns how many differed. */
+static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int first)
+{
+	const u64 *entry8 = sp->role.bytes4 ? NULL : sp->guest;
+	unsigned long left = sp->present[first / BITS_PER_LONG];
+	unsigned int differ = 0;
+
+	for (; left; left &= left - 1) {
+		unsigned int i = first + __ffs(left);
+		u64 gpte = entry8 ? READ_ONCE(entry8[i]) : mmu_guest_entry(sp, i);
+
+		if (likely(gpte == sp->snap[i]))
+			continue;
+		mmu_entry_update(vcpu, sp, i, gpte);
+		differ++;
+	}
+	return differ;
+}
+
 /* Compare each present entry. sp->lock held. Returns how many differed. */
 static unsigned int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 {
@@ -26,14 +45,8 @@ static unsigned int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 		mmu_spage_empty(vcpu->vm, sp);
 		return 1;
 	}
-	for_each_set_bit(i, sp->present, MMU_ENTRIES) {
-		u64 gpte = mmu_guest_entry(sp, i);
-
-		if (likely(gpte == sp->snap[i]))
-			continue;
-		mmu_entry_update(vcpu, sp, i, gpte);
-		differ++;
-	}
+	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG)
+		differ += compare_word(vcpu, sp, i);
 	return differ;
 }
 
