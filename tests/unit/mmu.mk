@@ -2,11 +2,13 @@
 #
 # Tests of mmu/ and kapi/, and checks of all pure code. The objects are built by
 # the rules in kapi/modules.mk.
+#
+#   make fuzz-shadow    the libFuzzer target, build/tests/fuzz/mmu_shadow_fuzz_clang
 
 MMU_SRC   := $(wildcard mmu/*.c) $(wildcard kapi/user/*.c)
 MMU_MODEL := tests/model/nested_machine.c tests/model/guest_walk.c $(wildcard tests/model/shadow_*.c)
 MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_walk prop/mmu_threads \
-	     prop/mmu_shadow oom/mmu
+	     prop/mmu_shadow oom/mmu oom/mmu_shadow fuzz/mmu_shadow_fuzz
 
 TEST_PROGRAMS += $(MMU_TESTS:%=$(BUILD)/tests/%) $(BUILD)/tests/prop/mmu_threads_tsan
 
@@ -20,6 +22,13 @@ $(MMU_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MMU
 $(BUILD)/tests/prop/mmu_threads_tsan: $(BUILD)/tsan/tests/prop/mmu_threads.o $(MMU_TSAN_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=thread -o $@ $^ -lpthread
+
+.PHONY: fuzz-shadow
+fuzz-shadow: $(BUILD)/tests/fuzz/mmu_shadow_fuzz_clang
+
+$(BUILD)/tests/fuzz/mmu_shadow_fuzz_clang: tests/fuzz/mmu_shadow_fuzz.c $(MMU_MODEL) $(MMU_SRC)
+	@mkdir -p $(@D)
+	clang $(PURE_CFLAGS) -DSHADOW_FUZZ_CLANG -fsanitize=fuzzer $(PURE_ASAN) -o $@ $^ -lpthread
 
 # What pure code needs from outside, for tests/unit/run-pure-symbols.
 PURE_PLAIN := $(patsubst %.c,$(BUILD)/plain/%.o,$(wildcard mmu/*.c x86/*.c mem/*.c))
