@@ -75,6 +75,7 @@ union mmu_role {
 		u32 pse		: 1;	/* a 4-byte entry may be a large leaf */
 		u32 pge		: 1;	/* CR4.PGE */
 		u32 smep	: 1;	/* CR4.SMEP, only without WP */
+		u32 guarded	: 1;	/* CR4.SMAP or PKE, only without WP */
 		u32 lma		: 1;	/* long mode */
 		u32 pae_root	: 1;	/* four entries, of one vCPU */
 		u32 key		: 4;	/* direct: the large page's protection key */
@@ -83,7 +84,7 @@ union mmu_role {
 };
 
 /* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
-#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, \
+#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, .guarded = 1, \
 					   .lma = 1 }.word)
 
 #define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
@@ -221,6 +222,8 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn);
 /* Remove entries[i], leaf or table. Returns what was there. */
 u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
+/* Remove leaves of a leaf table: bit i of gone is entries[first + i], present. */
+void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone);
 /* The guest's entry behind entries[i] is gpte now: grant no more than that, and if cheap no less. */
 void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte);
 /* Point the empty entries[i] to child, for the guest's entry gpte. */
@@ -273,7 +276,12 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp);
 static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
 {
-	return READ_ONCE(sp->visit) || !bitmap_empty(sp->busy, MMU_ENTRIES);
+	unsigned long busy = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(sp->busy); i++)
+		busy |= READ_ONCE(sp->busy[i]);
+	return busy || READ_ONCE(sp->visit);
 }
 
 /* sp wants visits: tell the tables above. _mark_above: list_lock is held. */

@@ -239,6 +239,54 @@ u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 	return old;
 }
 
+/* One of mmu_leaves_remove(); the region's lock is held. Returns what was there. */
+static u64 take_leaf(struct mmu_region *region, u64 *slot, gfn_t gfn)
+{
+	struct mmu_rmap *head = mmu_region_head(region, gfn, 1);
+	u64 old = xchg(slot, 0);
+
+	if (likely(head->val == (unsigned long)slot))
+		head->val = 0;
+	else
+		kfree(mmu_rmap_del(head, slot));
+	return old;
+}
+
+/*
+ * A process that unmaps memory does so by the thousand pages: what is counted, is counted
+ * once, and neighbours are mostly of the same region.
+ */
+void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone)
+{
+	struct mmu_region *region = NULL, *next;
+	unsigned int removed = hweight64(gone), nonglobal = 0;
+	unsigned long left;
+
+	for (left = gone; left; left &= left - 1) {
+		unsigned int i = first + __ffs(left);
+		gfn_t gfn = (sp->snap[i] & PT_ADDR) >> PAGE_SHIFT;
+		u64 old;
+
+		next = mmu_region_find(vm->shadow, gfn, 1);
+		if (next != region) {
+			if (region)
+				spin_unlock(&region->lock);
+			region = next;
+			spin_lock(&region->lock);
+		}
+		old = take_leaf(region, &sp->entries[i], gfn);
+		nonglobal += is_nonglobal(sp, old);
+		if (unlikely(vm->logs) && (old & PT_DIRTY))
+			remember_dirty(vm, gfn);
+	}
+	spin_unlock(&region->lock);
+	atomic64_sub(removed, &vm->stat.shadow_leaves);
+	sp->nr_nonglobal -= nonglobal;
+	sp->nr_present -= removed;
+	sp->present[first / BITS_PER_LONG] &= ~gone;
+	WRITE_ONCE(vm->shadow->stale, true);
+}
+
 bool mmu_gpte_ready(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64 gpte)
 {
 	int level = sp->role.level;

@@ -20,7 +20,7 @@
 static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int first)
 {
 	const u64 *entry8 = sp->role.bytes4 ? NULL : sp->guest;
-	unsigned long left = sp->present[first / BITS_PER_LONG];
+	unsigned long left = sp->present[first / BITS_PER_LONG], gone = 0;
 	unsigned int differ = 0;
 
 	for (; left; left &= left - 1) {
@@ -29,8 +29,15 @@ static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, un
 
 		if (likely(gpte == sp->snap[i]))
 			continue;
-		mmu_entry_update(vcpu, sp, i, gpte);
 		differ++;
+		if (!(gpte & PT_PRESENT) && sp->role.level == 1)
+			gone |= BIT(i - first);
+		else
+			mmu_entry_update(vcpu, sp, i, gpte);
+	}
+	if (gone) {
+		vcpu->stat.corrected += hweight64(gone);
+		mmu_leaves_remove(vcpu->vm, sp, first, gone);
 	}
 	return differ;
 }
@@ -98,24 +105,37 @@ static bool to_compare(const struct mmu_spage *sp, unsigned int how)
 	return sp->visit;
 }
 
-void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, unsigned int how)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	struct mmu_spage *child = child_of(sp, i);
+
+	if (child) {
+		mmu_sync_tree(vcpu, child, how);
+		if (mmu_spage_needs_visit(child))
+			return;
+	}
+	/* Again, now that nobody can want a visit without setting the bit. */
+	spin_lock(&shadow->list_lock);
+	if (!child || !mmu_spage_needs_visit(child))
+		clear_bit(i, sp->busy);
+	spin_unlock(&shadow->list_lock);
+}
+
+void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+{
 	unsigned int i;
 
 	if (to_compare(sp, how))
 		visit(vcpu, sp);
 	if (sp->role.level == 1)
 		return;
-	for_each_set_bit(i, how ? sp->present : sp->busy, MMU_ENTRIES) {
-		struct mmu_spage *child = child_of(sp, i);
+	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG) {
+		const unsigned long *word = how ? sp->present : sp->busy;
+		unsigned long left = READ_ONCE(word[i / BITS_PER_LONG]);
 
-		if (child)
-			mmu_sync_tree(vcpu, child, how);
-		spin_lock(&shadow->list_lock);
-		if (!child || !mmu_spage_needs_visit(child))
-			clear_bit(i, sp->busy);
-		spin_unlock(&shadow->list_lock);
+		for (; left; left &= left - 1)
+			sync_below(vcpu, sp, i + __ffs(left), how);
 	}
 }
 
@@ -342,10 +362,12 @@ static u32 common_role(const struct mmu_paging *p)
 
 	role.wp = !!(p->cr0 & X86_CR0_WP);
 	role.smep = !role.wp && (p->cr4 & X86_CR4_SMEP);
+	/* They do not see a user's page that is the supervisor's alone for a write without WP. */
+	role.guarded = !role.wp && (p->cr4 & (X86_CR4_SMAP | X86_CR4_PKE));
 	role.pge = !!(p->cr4 & X86_CR4_PGE);
 	if (!(p->cr0 & X86_CR0_PG)) {
 		role.wp = 1;
-		role.smep = role.pge = 0;
+		role.smep = role.guarded = role.pge = 0;
 		return role.word;
 	}
 	role.lma = !!(p->efer & EFER_LMA);
@@ -377,8 +399,14 @@ void mmu_walk_env_of(const struct mmu_vcpu *vcpu, struct mmu_walk_env *env)
 static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 {
 	struct mmu_walk_env env;
+	bool same = vcpu->root && !((p->cr0 ^ vcpu->paging.cr0) | (p->cr4 ^ vcpu->paging.cr4) |
+				    (p->efer ^ vcpu->paging.efer)) &&
+		    p->maxphyaddr == vcpu->paging.maxphyaddr;
 
 	vcpu->paging = *p;
+	/* Mostly it is another CR3 alone. */
+	if (likely(same))
+		return;
 	vcpu->role = common_role(p);
 	vcpu->levels = table_levels(p);
 	mmu_walk_env_of(vcpu, &env);
