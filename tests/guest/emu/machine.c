@@ -23,6 +23,7 @@
 #define PTE_P		1u
 #define PTE_W		2u
 #define PTE_U		4u
+#define PTE_AD		0x60u
 #define RFLAGS_RF	0x10000u
 
 const struct emu_mode emu_modes[] = {
@@ -148,7 +149,11 @@ static void map_group(struct emu *e, const struct emu_input *in, bool on_device)
 	uint32_t first = (DEVICE - EMU_DEVICE) >> 12;
 
 	for (uint32_t i = 0; i < EMU_GROUP >> 12; i++) {
-		uint64_t pte = (group + (i << 12)) | PTE_P | PTE_W | PTE_U;
+		/*
+		 * Dirty, so that no store faults that the load before it did not: in RCL and RCR QEMU's
+		 * processor has lost the carry by then. Pages that are not dirty are read-only in shadow mode.
+		 */
+		uint64_t pte = (group + (i << 12)) | PTE_P | PTE_W | PTE_U | PTE_AD;
 		bool device = i == 4 || i == 5;
 
 		if (in->edge == EDGE_ABSENT && i == 6)
