@@ -395,9 +395,9 @@ static bool load(struct sm *m, struct sm_vcpu *v, unsigned int what)
 	if (r == MMU_SLEEP && flags)
 		r = mmu_load(&v->mmu, &v->paging, what, 0);
 	v->in_core = false;
+	sm_sync_history(m);
 	if (m->ad.nr)
 		sm_violation(m, "accessed or dirty bits set by a load", m->ad.at[0]);
-	sm_sync_history(m);
 	sm_hw_flush(v);
 	v->loaded = r == MMU_RESUME;
 	if (r != MMU_RESUME && !(r == MMU_ERROR && v->mmu.fault.error == -ENOMEM))
@@ -672,9 +672,9 @@ void sm_guest_invlpg(struct sm *m, struct sm_vcpu *v, gva_t gva)
 	m->calls++;
 	all = mmu_invlpg(&v->mmu, gva);
 	v->in_core = false;
+	sm_sync_history(m);
 	if (m->ad.nr)
 		sm_violation(m, "accessed or dirty bits set by INVLPG", m->ad.at[0]);
-	sm_sync_history(m);
 	if (all)
 		sm_hw_flush(v);
 	else

@@ -185,8 +185,8 @@ static void let_others(struct sm *m, unsigned int pct, bool atomic)
 	if (!m->config.races || atomic || m->in_event || !sm_chance(m, pct))
 		return;
 	m->in_event = true;
-	ad = m->ad;
 	sm_sync_history(m);
+	ad = m->ad;
 	sm_event(m);
 	m->ad = ad;
 	m->in_event = false;
@@ -252,11 +252,7 @@ static int cmpxchg_guest(struct mmu_vcpu *vcpu, gpa_t gpa, u64 old, u64 new, uns
 	let_others(m, 6, false);
 	if (sm_load(m, gpa, size) != old)
 		return 1;
-	if (m->ad.nr < ARRAY_SIZE(m->ad.at)) {
-		m->ad.at[m->ad.nr] = gpa;
-		m->ad.old[m->ad.nr] = old;
-		m->ad.new[m->ad.nr++] = new;
-	}
+	sm_note_bits(m, gpa, old, new);
 	sm_store(m, gpa, new, size);
 	sm_wrote(m, gfn);
 	return 0;

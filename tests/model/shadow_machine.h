@@ -205,6 +205,7 @@ void sm_audit(struct sm *m);
 void sm_store(struct sm *m, gpa_t gpa, u64 value, int size);
 u64 sm_load(struct sm *m, gpa_t gpa, int size);
 void sm_sync_history(struct sm *m);
+void sm_note_bits(struct sm *m, u64 at, u64 old, u64 new);
 void sm_note_flush(struct sm *m, struct sm_vcpu *v, enum sm_flush_kind kind, gva_t gva);
 struct gw_cpu sm_gw_cpu(const struct sm_vcpu *v, bool ac);
 /* What the guest's tables say now. */

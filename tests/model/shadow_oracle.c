@@ -47,6 +47,26 @@ void sm_store(struct sm *m, gpa_t gpa, u64 value, int size)
 	memcpy(m->mirror + word, m->byte + word, 8);
 }
 
+void sm_note_bits(struct sm *m, u64 at, u64 old, u64 new)
+{
+	struct sm_bits *b = &m->ad;
+
+	if (b->nr == ARRAY_SIZE(b->at))
+		return;
+	b->at[b->nr] = at;
+	b->old[b->nr] = old;
+	b->new[b->nr++] = new;
+}
+
+/* A word that mmu/ has changed by itself: of 4-byte entries, which? */
+static void note_word(struct sm *m, u64 word, u64 old, u64 new)
+{
+	if ((old ^ new) >> 32 && !(u32)(old ^ new))
+		sm_note_bits(m, word + 4, old >> 32, new >> 32);
+	else
+		sm_note_bits(m, word, old, new);
+}
+
 /* Find what was written through an address we gave out. */
 void sm_sync_history(struct sm *m)
 {
@@ -64,6 +84,7 @@ void sm_sync_history(struct sm *m)
 			memcpy(&old, m->mirror + at, 8);
 			if (old == sm_load(m, at, 8))
 				continue;
+			note_word(m, at, old, sm_load(m, at, 8));
 			remember(m, at, old);
 			memcpy(m->mirror + at, m->byte + at, 8);
 		}
