@@ -84,8 +84,8 @@ union mmu_role {
 };
 
 /* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
-#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, .guarded = 1, \
-					   .lma = 1 }.word)
+#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, \
+					   .guarded = 1, .lma = 1 }.word)
 
 #define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
 

@@ -61,6 +61,8 @@ static void check_rights(struct audit *a, const struct mmu_spage *sp, unsigned i
 		complain(a, "executable", sp->gfn, entry);
 	if (sp->role.smep && super && (access & ACC_USER) && !(entry & PT_NX))
 		complain(a, "the supervisor may run a user's page", sp->gfn, entry);
+	if (sp->role.guarded && super && (access & ACC_USER))
+		complain(a, "out of the sight of SMAP and keys", sp->gfn, entry);
 	if ((entry & PT_WRITE) && !(access & ACC_WRITE) && !super)
 		complain(a, "writable", sp->gfn, entry);
 }
