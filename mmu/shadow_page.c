@@ -343,6 +343,14 @@ struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mm
 	return NULL;
 }
 
+/* Perhaps for good: then it must not rest, or nobody would see that it is not there any more. */
+static void forget_table(struct mmu_vm *vm, struct mmu_spage *sp)
+{
+	sp->guest = NULL;
+	if (sp->traced)
+		mmu_untrace(vm, mmu_region_find(vm->shadow, sp->gfn, 1), sp->gfn);
+}
+
 void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr)
 {
 	struct mmu_shadow *shadow = vm->shadow;
@@ -353,12 +361,12 @@ void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr)
 	if (nr > MMU_ENTRIES) {
 		list_for_each_entry(sp, &shadow->pages, link)
 			if (sp->gfn >= gfn && sp->gfn < end)
-				sp->guest = NULL;
+				forget_table(vm, sp);
 		return;
 	}
 	for (; gfn < end; gfn++)
 		for (sp = NULL; (sp = mmu_spage_next(shadow, gfn, sp)); )
-			sp->guest = NULL;
+			forget_table(vm, sp);
 }
 
 /* Every spage made from gfn: see mmu_untrace(). */
