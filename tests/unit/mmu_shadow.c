@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Shadow mode, one behaviour a test, on the model machine, which checks every access itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "kapi_test.h"
+#include "mmu/shadow.h"
+#include "tests/model/shadow_machine.h"
+
+/* Tables of a 4-level guest, away from those of the random ones; level 1 to 4. */
+#define TABLE(level)	(100 + (level))
+#define ROOT		((u64)TABLE(4) << PAGE_SHIFT)
+#define ROOT_B		(110ull << PAGE_SHIFT)	/* another root, with the same tables below */
+#define PAGE_A		115
+#define PAGE_B		116
+#define OPEN		0x67ull			/* present, writable, user, accessed, dirty */
+#define GVA		0x0ul
+
+static const struct sm_config config = {
+	"unit", SM_LONG, 4, 3, 0, 0, false, false, false, false
+};
+
+static struct sm m;
+
+static void put(gfn_t gfn, unsigned int index, u64 entry)
+{
+	gpa_t gpa = (gfn << PAGE_SHIFT) + index * 8;
+
+	sm_store(&m, gpa, entry, 8);
+	mmu_guest_written(&m.vm, gpa, 8);
+}
+
+/* A guest's entry that points to gfn. */
+static u64 to(gfn_t gfn, u64 flags)
+{
+	return gfn << PAGE_SHIFT | flags;
+}
+
+static void load_cr3(int cpu, u64 cr3)
+{
+	assert_true(sm_guest_cr3(&m, &m.vcpu[cpu], cr3));
+	sm_guest_flush(&m, &m.vcpu[cpu], MMU_LOAD_CR3);
+}
+
+static int setup(void **state)
+{
+	int level, i;
+
+	if (sm_init(&m, &config, 1))
+		return -1;
+	for (level = 4; level > 1; level--)
+		put(TABLE(level), 0, to(TABLE(level - 1), OPEN));
+	put(TABLE(1), 0, to(PAGE_A, OPEN));
+	put(TABLE(1), 1, to(PAGE_B, OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 0, to(TABLE(3), OPEN));
+	for (i = 0; i < SM_VCPUS; i++) {
+		struct mmu_paging *p = &m.vcpu[i].paging;
+
+		p->cr0 |= X86_CR0_WP;
+		p->cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PGE);
+		p->efer |= EFER_NX;
+		m.vcpu[i].pkru = 0;
+		assert_true(sm_guest_cr3(&m, &m.vcpu[i], ROOT));
+		sm_guest_flush(&m, &m.vcpu[i], MMU_LOAD_ALL);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	sm_audit(&m);
+	sm_fini(&m);
+	if (m.violations)
+		print_message("# %s\n", m.first);
+	return m.violations || kapi_live() || kapi_warnings();
+}
+
+static enum sm_outcome access_by(int cpu, gva_t gva, struct gw_access a)
+{
+	struct sm_access x = { .gva = gva, .a = a, .ac = true, .size = 4 };
+
+	return sm_access(&m, &m.vcpu[cpu], &x);
+}
+
+static enum sm_outcome read_by(int cpu, gva_t gva)
+{
+	return access_by(cpu, gva, (struct gw_access){ .user = true });
+}
+
+static enum sm_outcome write_by(int cpu, gva_t gva)
+{
+	return access_by(cpu, gva, (struct gw_access){ .user = true, .write = true });
+}
+
+/* Faults of an access that goes through. */
+static unsigned long faults_of(int cpu, gva_t gva, bool write)
+{
+	unsigned long before = m.faults;
+
+	assert_int_equal(write ? write_by(cpu, gva) : read_by(cpu, gva), SM_DONE);
+	return m.faults - before;
+}
+
+static u64 entry_at(gfn_t gfn, unsigned int index)
+{
+	return sm_load(&m, (gfn << PAGE_SHIFT) + index * 8, 8);
+}
+
+static void test_hidden_fault(void **state)
+{
+	assert_in_range(faults_of(0, GVA, true), 1, 2);
+	assert_int_equal(faults_of(0, GVA, true), 0);
+	assert_int_equal(faults_of(0, GVA, false), 0);
+}
+
+static void test_reflected(void **state)
+{
+	put(TABLE(1), 1, to(PAGE_B, OPEN) & ~2ull);
+	assert_int_equal(read_by(0, GVA), SM_DONE);
+	assert_int_equal(write_by(0, 0x1000), SM_REFLECTED);
+	assert_int_equal(m.vcpu[0].mmu.fault.exception_error, 7);
+	assert_int_equal(m.vcpu[0].mmu.fault.exception_addr, 0x1000);
+	assert_int_equal(read_by(0, 0x8000000000), SM_REFLECTED);
+	assert_int_equal(m.vcpu[0].mmu.fault.exception_error, 4);
+}
+
+static void test_accessed_and_dirty(void **state)
+{
+	put(TABLE(1), 0, to(PAGE_A, 7));
+	put(TABLE(2), 0, to(TABLE(1), 7));
+	assert_int_equal(faults_of(0, GVA, false) > 0, true);
+	assert_int_equal(entry_at(TABLE(1), 0), to(PAGE_A, 0x27));
+	assert_int_equal(entry_at(TABLE(2), 0), to(TABLE(1), 0x27));
+	assert_int_equal(faults_of(0, GVA, true), 1);	/* read-only here until it is dirty */
+	assert_int_equal(entry_at(TABLE(1), 0), to(PAGE_A, 0x67));
+}
+
+static void test_absent_needs_no_flush(void **state)
+{
+	put(TABLE(1), 2, 0);
+	assert_int_equal(read_by(0, 0x2000), SM_REFLECTED);
+	put(TABLE(1), 2, to(PAGE_A, OPEN));
+	assert_int_equal(read_by(0, 0x2000), SM_DONE);
+}
+
+static void test_invlpg(void **state)
+{
+	struct sm_access x = { .gva = GVA };
+
+	faults_of(0, GVA, true);
+	put(TABLE(1), 0, to(PAGE_B, OPEN));
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	assert_int_equal(x.gpa >> PAGE_SHIFT, PAGE_B);
+	put(TABLE(1), 0, 0);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+static void test_cr3(void **state)
+{
+	faults_of(0, GVA, true);
+	put(TABLE(1), 0, 0);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+/* What is linked below a root that is left stays for when it is loaded again. */
+static void test_roots_are_kept(void **state)
+{
+	faults_of(0, GVA, true);
+	load_cr3(0, ROOT_B);
+	faults_of(0, GVA, true);
+	load_cr3(0, ROOT);
+	assert_int_equal(faults_of(0, GVA, true), 0);
+}
+
+/* Any address of a large page: the page is fresh, also where we map it in small ones. */
+static void test_invlpg_of_large_page(void **state)
+{
+	put(TABLE(2), 1, to(0, OPEN | 0x80));
+	faults_of(0, 0x200000, true);
+	faults_of(1, 0x200000, true);
+	put(TABLE(2), 1, 0);
+	sm_guest_invlpg(&m, &m.vcpu[0], 0x203000);
+	assert_int_equal(read_by(0, 0x200000), SM_REFLECTED);
+	/* The first one has corrected the tables: the second one's TLB is its own affair. */
+	sm_guest_invlpg(&m, &m.vcpu[1], 0x203000);
+	assert_int_equal(read_by(1, 0x200000), SM_REFLECTED);
+}
+
+static void test_without_wp(void **state)
+{
+	struct gw_access write = { .write = true };
+
+	m.vcpu[0].paging.cr0 &= ~(u64)X86_CR0_WP;
+	put(TABLE(1), 0, to(PAGE_A, OPEN) & ~2ull);
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	assert_int_equal(access_by(0, GVA, write), SM_DONE);
+	assert_int_equal(write_by(0, GVA), SM_REFLECTED);
+	assert_int_equal(read_by(0, GVA), SM_DONE);
+	assert_int_equal(access_by(1, GVA, write), SM_REFLECTED);	/* which has WP */
+}
+
+/* Tables that rest are write-protected; whoever writes them, the next flush sees it. */
+static void rest(void)
+{
+	int i, j;
+
+	for (i = 0; i < 4; i++) {
+		put(TABLE(2), i, to(i ? 111 + i : TABLE(1), OPEN));
+		for (j = 0; j < 32; j++)
+			put(i ? 111 + i : TABLE(1), j, to(PAGE_A + j % 4, OPEN));
+	}
+	put(TABLE(2), 5, to(0, OPEN | 0x80));		/* the tables themselves */
+	for (i = 0; i < 4 * 32; i++)
+		faults_of(0, (gva_t)(i / 32) << 21 | (i % 32) << 12, false);
+	faults_of(0, 0xa00000 + (TABLE(1) << PAGE_SHIFT), false);
+	for (i = 0; i < 24; i++)
+		load_cr3(0, ROOT);
+	assert_true(atomic64_read(&m.vm.stat.traced) > 0);
+}
+
+static void test_write_to_table_at_rest(void **state)
+{
+	struct sm_access x = { .gva = 0xa00000 + (TABLE(1) << PAGE_SHIFT), .a.write = true,
+			       .value = 0, .size = 8 };
+
+	rest();
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+static void test_device_writes_table_at_rest(void **state)
+{
+	rest();
+	sm_store(&m, TABLE(1) << PAGE_SHIFT, 0, 8);
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_WRITTEN);	/* another vCPU's exit */
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+static void test_no_slot(void **state)
+{
+	put(TABLE(1), 2, to(150, OPEN));
+	assert_int_equal(read_by(0, 0x2000), SM_MMIO);
+	assert_int_equal(m.vcpu[0].mmu.fault.gpa, 150 << PAGE_SHIFT);
+	assert_false(m.vcpu[0].mmu.fault.table);
+	put(TABLE(2), 1, to(150, OPEN));
+	assert_int_equal(read_by(0, 0x200000), SM_MMIO);
+	assert_true(m.vcpu[0].mmu.fault.table);
+}
+
+static void test_switch(void **state)
+{
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(write_by(i % SM_VCPUS, GVA), SM_DONE);
+		assert_int_equal(sm_set_mode(&m, i & 1), 0);
+		assert_int_equal(write_by(i % SM_VCPUS, GVA), SM_DONE);
+		sm_audit(&m);
+	}
+}
+
+/*
+ * gfn computed instead of stored. A table of 2 MiB pages that a large page of the guest is mapped
+ * with, and the same frame as a page table of its own, hang at the same place one after the other: what is
+ * removed must be what was mapped, not what the position says.
+ */
+static void test_gfn_is_stored(void **state)
+{
+	put(TABLE(2), 1, to(0, OPEN | 0x80));		/* gva 2 MiB + x = gpa x */
+	faults_of(0, 0x200000 + (PAGE_A << PAGE_SHIFT), true);
+	put(TABLE(2), 1, to(TABLE(1), OPEN));		/* and now the pages of TABLE(1) */
+	sm_guest_invlpg(&m, &m.vcpu[0], 0x200000);
+	faults_of(0, 0x200000, true);
+	sm_audit(&m);
+	/* PAGE_A moves: no way to it may stay, by whichever gva. */
+	mmu_invalidate_begin(&m.vm, PAGE_A, PAGE_A + 1);
+	m.page[PAGE_A].present = false;
+	mmu_invalidate_end(&m.vm);
+	faults_of(0, 0x200000, true);
+	faults_of(0, GVA, true);
+}
+
+/* A child reused without comparing its role: the same table of the guest, below two sets of rights. */
+static void test_role_is_compared(void **state)
+{
+	put(TABLE(3), 0, to(TABLE(2), OPEN));
+	put(TABLE(3), 1, to(TABLE(2), OPEN & ~2ull));			/* read-only */
+	put(TABLE(3), 2, to(TABLE(2), OPEN) | 1ull << 63);		/* not to run */
+	put(TABLE(3), 3, to(TABLE(2), OPEN & ~4ull));			/* supervisor's */
+	faults_of(0, GVA, true);
+	assert_int_equal(write_by(0, 1ul << 30), SM_REFLECTED);
+	assert_int_equal(faults_of(0, 1ul << 30, false) > 0, true);
+	assert_int_equal(access_by(0, 2ul << 30, (struct gw_access){ .fetch = true, .user = true }),
+			 SM_REFLECTED);
+	assert_int_equal(read_by(0, 3ul << 30), SM_REFLECTED);
+	/* The table as its own parent: one frame at two levels. */
+	put(TABLE(2), 3, to(TABLE(2), OPEN));
+	faults_of(0, 0x600000, false);
+}
+
+/* The root invalidated during reclaim: whatever goes, the vCPU's root is one that is alive. */
+static void test_root_survives_reclaim(void **state)
+{
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		faults_of(i % SM_VCPUS, GVA, true);
+		mmu_reclaim(&m.vm, 1 + i);
+		sm_audit(&m);
+		if (i == 20)
+			load_cr3(0, ROOT_B);
+	}
+	mmu_unmap_all(&m.vm);
+	faults_of(0, GVA, true);
+	sm_guest_mode(&m, &m.vcpu[0], SM_PAE);		/* its root is of another kind */
+	mmu_reclaim(&m.vm, 1000);
+	read_by(0, GVA);
+	assert_int_equal(m.busy, 0);
+}
+
+/* A cycle of tables larger than the limit is served all the same. */
+static void test_limit(void **state)
+{
+	int i, j;
+
+	m.vm.shadow_max = 12;
+	for (i = 0; i < 64; i++) {
+		put(TABLE(3), i, to(TABLE(2), OPEN & (i & 1 ? ~0ull : ~2ull)));
+		put(TABLE(2), i, to(TABLE(1), OPEN));
+	}
+	for (j = 0; j < 4; j++)
+		for (i = 0; i < 64; i++)
+			assert_int_equal(read_by(0, (gva_t)i << 30 | (gva_t)(i ^ j) << 21), SM_DONE);
+	assert_true(atomic64_read(&m.vm.stat.shadow_pages) <= 12 + 2 * MMU_CACHE_MAX);
+}
+
+#define TEST(f)		cmocka_unit_test_setup_teardown(test_##f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty), TEST(absent_needs_no_flush),
+		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
+		TEST(without_wp), TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
+		TEST(no_slot), TEST(switch), TEST(gfn_is_stored), TEST(role_is_compared),
+		TEST(root_survives_reclaim), TEST(limit),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
