@@ -232,7 +232,9 @@ static void report(void *ctx, const char *what, gfn_t gfn, u64 entry)
 
 int main(int argc, char **argv)
 {
-	struct mmu_vm_config config = { &host_ops, &mmu_format_npt, 4, 3 };
+	struct mmu_vm_config config = {
+		.host = &host_ops, .format = &mmu_format_npt, .levels = 4, .max_leaf = 3,
+	};
 	void *(*const work[])(void *) = { host, migration, reclaimer };
 	unsigned long stale = 0, taken[GFNS / 64], violations;
 	int i, ms = argc > 1 ? atoi(argv[1]) : 4000;

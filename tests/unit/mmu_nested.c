@@ -369,7 +369,9 @@ static void test_reclaim(void **state)
 
 static void test_config(void **state)
 {
-	struct mmu_vm_config c = { m.vm.host, &mmu_format_npt, 3, 3 };
+	struct mmu_vm_config c = {
+		.host = m.vm.host, .format = &mmu_format_npt, .levels = 3, .max_leaf = 3,
+	};
 	struct mmu_vm vm;
 
 	assert_int_equal(mmu_vm_init(&vm, &c), -EINVAL);
