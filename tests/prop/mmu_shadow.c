@@ -163,6 +163,6 @@ int main(int argc, char **argv)
 	printf("1..%zu\n", ARRAY_SIZE(configs));
 	for (i = 0; i < ARRAY_SIZE(configs); i++)
 		life(&configs[i], i + 1, argc > 1 ? strtoull(argv[1], NULL, 0) : 1,
-		     argc > 2 ? min(atoi(argv[2]), STEPS_MAX) : 600, getenv("TEST_LONG") ? 400 : 6);
+		     argc > 2 ? min(atoi(argv[2]), STEPS_MAX) : 600, getenv("TEST_LONG") ? 400 : 10);
 	return 0;
 }
