@@ -50,7 +50,7 @@ static unsigned int random_index(struct sm *m, enum sm_mode mode, int level)
 
 	if (mode == SM_PAE && level == 3)
 		return sm_random(m, 4);
-	switch (sm_random(m, 16)) {
+	switch (sm_random(m, level == s.levels ? 10 : 16)) {
 	case 0:
 		return last;
 	case 1:
@@ -463,9 +463,7 @@ static gpa_t pick_entry(struct sm *m, struct sm_vcpu *v, gva_t gva, int *level)
 	if (r.n && sm_random(m, 3)) {
 		int i = sm_random(m, 3) ? r.n - 1 : (int)sm_random(m, r.n);
 
-		*level = s.levels - i;
-		if (v->mode == SM_PAE)
-			*level = 2 - i;
+		*level = v->mode == SM_PAE ? 2 - i : s.levels - i;
 		return r.at[i];
 	}
 	if (v->mode == SM_PAE && *level == 3)
@@ -551,17 +549,41 @@ static void tidy(struct sm *m, enum sm_mode mode)
 	}
 }
 
+/* A kernel: global pages in the upper half, by tables of its own that all spaces share. */
+static void tidy_kernel(struct sm *m, enum sm_mode mode)
+{
+	struct shape s = shape_of(mode);
+	gfn_t pool = pool_of(m, mode);
+	u64 good = P | RW | A | D;
+	unsigned int i;
+	int level;
+
+	for (i = 0; i < 32; i++)
+		put(m, pool + 5, i, random_page(m) << PAGE_SHIFT | good | G, 8);
+	for (level = 2; level < s.levels; level++)
+		put(m, pool + 5 * level, 0, (pool + 5 * (level - 1)) << PAGE_SHIFT | good, 8);
+	for (i = 0; i < SM_SPACES; i++)
+		put(m, m->space[mode][i] >> PAGE_SHIFT, 511,
+		    (pool + 5 * (s.levels - 1)) << PAGE_SHIFT | good, 8);
+}
+
 /* Nothing happens for a while but address spaces taking turns: tables come to rest. */
 static void settle(struct sm *m, struct sm_vcpu *v)
 {
 	struct shape s = shape_of(v->mode);
 	int i, j;
 
+	gva_t kernel = s.levels == 5 ? 0xffff000000000000ul : 0xffffff8000000000ul;
+
 	if (sm_random(m, 3))
 		tidy(m, v->mode);
+	if (s.levels > 3 && sm_random(m, 3))
+		tidy_kernel(m, v->mode);
 	for (i = 0; i < 24; i++) {
 		for (j = 0; j < 4 && i < 12; j++)
 			touch(m, v, (gva_t)j << (12 + s.bits) | (gva_t)sm_random(m, 32) << PAGE_SHIFT);
+		if (s.levels > 3 && sm_random(m, 2))
+			touch(m, v, kernel | (gva_t)sm_random(m, 32) << PAGE_SHIFT);
 		for (j = 0; j < SM_VCPUS; j++) {
 			struct sm_vcpu *one = &m->vcpu[j];
 

@@ -301,6 +301,14 @@ static void test_role_is_compared(void **state)
 	assert_int_equal(access_by(0, 2ul << 30, (struct gw_access){ .fetch = true, .user = true }),
 			 SM_REFLECTED);
 	assert_int_equal(read_by(0, 3ul << 30), SM_REFLECTED);
+	/* The rights change, and before the flush a fault goes the same way. */
+	put(TABLE(1), 40, to(PAGE_B, 7));
+	put(TABLE(2), 0, to(TABLE(1), OPEN & ~2ull));
+	faults_of(0, 40 << PAGE_SHIFT, false);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(write_by(0, GVA), SM_REFLECTED);
+	put(TABLE(2), 0, to(TABLE(1), OPEN));
+	faults_of(0, GVA, true);
 	/* The table as its own parent: one frame at two levels. */
 	put(TABLE(2), 3, to(TABLE(2), OPEN));
 	faults_of(0, 0x600000, false);
