@@ -211,7 +211,7 @@ struct gw_cpu sm_gw_cpu(const struct sm_vcpu *v, bool ac);
 /* What the guest's tables say now. */
 struct gw_result sm_truth_walk(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a,
 			       bool ac, bool set_ad);
-/* May the access have reached pfn, as memory of a type (SM_ANY_TYPE)? May it have faulted so, since a time? */
+/* May the access have reached pfn, as memory of a type (or SM_ANY_TYPE)? May it have ended so? */
 bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 pfn,
 		  u8 type);
 bool sm_may_end(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, bool ac, u64 since,

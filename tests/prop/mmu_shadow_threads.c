@@ -63,7 +63,8 @@ static void gfn_to_page(struct mmu_vm *v, gfn_t gfn, unsigned int flags, struct 
 	out->max_level = 1;
 }
 
-static int read_guest(struct mmu_vcpu *v, gpa_t gpa, void *buf, unsigned int len, unsigned int flags)
+static int read_guest(struct mmu_vcpu *v, gpa_t gpa, void *buf, unsigned int len,
+		      unsigned int flags)
 {
 	u64 word;
 

@@ -268,9 +268,9 @@ static void test_switch(void **state)
 }
 
 /*
- * gfn computed instead of stored. A table of 2 MiB pages that a large page of the guest is mapped
- * with, and the same frame as a page table of its own, hang at the same place one after the other: what is
- * removed must be what was mapped, not what the position says.
+ * gfn computed instead of stored. A large page in small ones, and then the guest's own table, hang
+ * at the same place one after the other: what is removed must be what was mapped, not what the
+ * position says.
  */
 static void test_gfn_is_stored(void **state)
 {
@@ -288,7 +288,7 @@ static void test_gfn_is_stored(void **state)
 	faults_of(0, GVA, true);
 }
 
-/* A child reused without comparing its role: the same table of the guest, below two sets of rights. */
+/* A child reused without comparing its role: one table of the guest, below two sets of rights. */
 static void test_role_is_compared(void **state)
 {
 	put(TABLE(3), 0, to(TABLE(2), OPEN));
