@@ -4,7 +4,7 @@
 
 MEM_SRC   := $(wildcard mem/*.c) $(wildcard kapi/user/*.c)
 MEM_OBJ   := $(MEM_SRC:%.c=$(BUILD)/pure/%.o)
-MEM_TESTS := unit/mem_file
+MEM_TESTS := unit/mem_file unit/mem_reserve
 
 TEST_PROGRAMS += $(MEM_TESTS:%=$(BUILD)/tests/%)
 
@@ -12,4 +12,6 @@ $(MEM_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MEM
 	@mkdir -p $(@D)
 	$(CC) $(PURE_ASAN) -o $@ $^ -lcmocka -lpthread
 
--include $(MEM_OBJ:.o=.d) $(MEM_TESTS:%=$(BUILD)/pure/tests/%.d)
+$(MEM_TESTS:%=$(BUILD)/tests/%): $(BUILD)/pure/tests/unit/mem_fake.o
+
+-include $(MEM_OBJ:.o=.d) $(BUILD)/pure/tests/unit/mem_fake.d $(MEM_TESTS:%=$(BUILD)/pure/tests/%.d)
