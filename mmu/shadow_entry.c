@@ -400,8 +400,9 @@ void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
 	if (mmu_spage_needs_visit(child))
 		mmu_spage_mark_above(child);
 	spin_unlock(&shadow->list_lock);
-	WRITE_ONCE(sp->entries[i], entry);
-	sp->snap[i] = gpte;
+	/* In this order for leaf_table(), which looks without the lock. */
+	WRITE_ONCE(sp->snap[i], gpte);
+	smp_store_release(&sp->entries[i], entry);
 	__set_bit(i, sp->present);
 	sp->nr_present++;
 	vcpu->stat.linked++;

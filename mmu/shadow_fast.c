@@ -21,7 +21,7 @@ static struct mmu_spage *leaf_table(struct mmu_vcpu *vcpu, gva_t gva)
 
 	while (sp->role.level > 1) {
 		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
-		u64 entry = READ_ONCE(sp->entries[i]);
+		u64 entry = smp_load_acquire(&sp->entries[i]);
 
 		if (!sp->guest || sp->role.direct || !(entry & PT_PRESENT) || mmu_sp_leaf(sp, entry) ||
 		    mmu_guest_entry(sp, i) != READ_ONCE(sp->snap[i]))

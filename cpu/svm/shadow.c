@@ -71,9 +71,13 @@ static enum mmu_verdict svm_shadow_fault(struct svm_vcpu *svm, unsigned int flag
 {
 	struct pn_vcpu *vcpu = &svm->vcpu;
 	struct svm_control *c = &svm->vmcb->control;
+	u64 rflags = vcpu->regs.rflags;
 
-	return mmu_shadow_fault(&vcpu->mmu, c->exit_info_2, c->exit_info_1, vcpu->regs.rflags,
-				vcpu->fpu.pkru, flags);
+	/* The processor's own access to its tables from user mode: AC is not for it (APM vol. 2, 5.6.6). */
+	if (!(c->exit_info_1 & MMU_PF_USER) && svm->vmcb->save.cpl == 3)
+		rflags &= ~(u64)X86_EFLAGS_AC;
+	return mmu_shadow_fault(&vcpu->mmu, c->exit_info_2, c->exit_info_1, rflags, vcpu->fpu.pkru,
+				flags);
 }
 
 /* The guest's own. What it interrupted, if that was the delivery of an event, is sorted out there. */
