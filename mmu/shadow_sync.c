@@ -75,15 +75,14 @@ static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	spin_unlock(&shadow->list_lock);
 }
 
+/* sp->lock held. */
 static void visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 {
-	mmu_spage_lock(sp);
 	if (compare(vcpu, sp))
 		sp->rests = 0;
 	else if (!sp->traced && ++sp->rests >= sp->patience &&
 		 (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
 		comes_to_rest(vcpu->vm->shadow, sp);
-	mmu_spage_unlock(sp);
 }
 
 /* The table below entries[i], or NULL. It cannot go while vm->lock is held. */
@@ -124,15 +123,22 @@ static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int
 
 void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
 {
+	unsigned long below[BITS_TO_LONGS(MMU_ENTRIES)];
 	unsigned int i;
 
+	/*
+	 * Whoever links a table here, compared before, does both under the lock: either it is seen
+	 * here, or it was compared after what the guest wrote before this flush.
+	 */
+	mmu_spage_lock(sp);
 	if (to_compare(sp, how))
 		visit(vcpu, sp);
+	memcpy(below, how ? sp->present : sp->busy, sizeof(below));
+	mmu_spage_unlock(sp);
 	if (sp->role.level == 1)
 		return;
 	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG) {
-		const unsigned long *word = how ? sp->present : sp->busy;
-		unsigned long left = READ_ONCE(word[i / BITS_PER_LONG]);
+		unsigned long left = below[i / BITS_PER_LONG];
 
 		for (; left; left &= left - 1)
 			sync_below(vcpu, sp, i + __ffs(left), how);
