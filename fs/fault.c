@@ -42,11 +42,10 @@ void pfs_frames_arrived(struct pfs_mount *m)
 	wake_up_all(&m->frames_wait);
 }
 
-/* In jiffies: when a fault that began then is to give up. */
-static unsigned long give_up_at(const struct vm_fault *vmf, const struct pfs_mount *m,
-				unsigned long began)
+/* In ns, since jiffies lag on a busy machine: when a fault that began to wait then gives up. */
+static u64 give_up_at(const struct vm_fault *vmf, const struct pfs_mount *m, u64 began)
 {
-	unsigned long all = msecs_to_jiffies(READ_ONCE(m->wait_ms));
+	u64 all = READ_ONCE(m->wait_ms) * (u64)NSEC_PER_MSEC;
 
 	if (fault_flag_allow_retry_first(vmf->flags))
 		all -= all / 4;
@@ -56,14 +55,14 @@ static unsigned long give_up_at(const struct vm_fault *vmf, const struct pfs_mou
 }
 
 /* True: frames came after @seq was read. False: it is too late, or the process is being killed. */
-static bool until_frames(struct pfs_mount *m, int seq, unsigned long give_up)
+static bool until_frames(struct pfs_mount *m, int seq, u64 give_up)
 {
-	long left = give_up - jiffies;
+	s64 left = give_up - ktime_get_ns();
 
 	pfs_scand_wake(m);
 	return left > 0 &&
 	       wait_event_killable_timeout(m->frames_wait, atomic_read(&m->frames_seq) != seq,
-					   left) > 0;
+					   nsecs_to_jiffies(left) + 1) > 0;
 }
 
 static bool may_come(int err)
@@ -76,7 +75,7 @@ static bool may_come(int err)
  * ready, so that who has waited is not too late again.
  */
 static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct pfs_mount *m, int seq,
-				unsigned long give_up, bool write)
+				u64 give_up, bool write)
 {
 	struct file *file = get_file(vmf->vma->vm_file);
 	struct mem_file *mem = &pfs_inode(file_inode(file))->mem;
@@ -102,10 +101,13 @@ static vm_fault_t wait_unlocked(struct vm_fault *vmf, struct pfs_mount *m, int s
  * or what the fault returns.
  */
 static vm_fault_t wait_for_frames(struct vm_fault *vmf, struct pfs_mount *m, int seq,
-				  unsigned long began, bool write)
+				  u64 *began, bool write)
 {
-	unsigned long give_up = give_up_at(vmf, m, began);
+	u64 give_up;
 
+	if (!*began)
+		*began = ktime_get_ns();
+	give_up = give_up_at(vmf, m, *began);
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	if (fault_flag_allow_retry_first(vmf->flags))
@@ -178,7 +180,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct mem_file *file = &pfs_inode(inode)->mem;
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
-	unsigned long began = jiffies;
+	u64 began = 0;		/* to wait */
 	vm_fault_t wait = keep_pmd_out(vmf);
 	struct mem_frame *frame;
 
@@ -198,7 +200,7 @@ static vm_fault_t fault(struct vm_fault *vmf)
 		if (!may_come(ret))
 			return ret == -EHWPOISON ? VM_FAULT_HWPOISON : VM_FAULT_SIGBUS;
 		/* Reading, too, it is a copy that was asked for if the reserve was. */
-		wait = wait_for_frames(vmf, m, seq, began, for_writing(vmf) || ret == -EBUSY);
+		wait = wait_for_frames(vmf, m, seq, &began, for_writing(vmf) || ret == -EBUSY);
 		if (wait)
 			return wait;
 	}
@@ -213,7 +215,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct pfs_mount *m = pfs_mount(inode->i_sb);
-	unsigned long began = jiffies;
+	u64 began = 0;		/* to wait */
 	vm_fault_t wait;
 
 	if (unlikely(PageHWPoison(vmf->page)))
@@ -231,7 +233,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 			return VM_FAULT_NOPAGE;
 		case -EBUSY:
 		case -ENOMEM:
-			wait = wait_for_frames(vmf, m, seq, began, true);
+			wait = wait_for_frames(vmf, m, seq, &began, true);
 			break;
 		case -EHWPOISON:
 			return VM_FAULT_HWPOISON;
