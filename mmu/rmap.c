@@ -12,13 +12,6 @@ static struct mmu_rmap_node *node_of(const struct mmu_rmap *head)
 	return head->val & RMAP_NODE ? (struct mmu_rmap_node *)(head->val & ~RMAP_NODE) : NULL;
 }
 
-bool mmu_rmap_wants_node(const struct mmu_rmap *head)
-{
-	const struct mmu_rmap_node *node = node_of(head);
-
-	return node ? node->nr == MMU_RMAP_PER_NODE : head->val != 0;
-}
-
 void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare)
 {
 	struct mmu_rmap_node *node = node_of(head);

@@ -57,9 +57,6 @@ static inline struct mmu_rmap *mmu_region_head(struct mmu_region *region, gfn_t 
 void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare);
 struct mmu_rmap_node *mmu_rmap_del(struct mmu_rmap *head, u64 *slot);
 
-/* Would adding to this head use up a node? */
-bool mmu_rmap_wants_node(const struct mmu_rmap *head);
-
 /* Any one entry of the head, or NULL. */
 u64 *mmu_rmap_any(const struct mmu_rmap *head);
 

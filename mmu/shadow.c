@@ -37,7 +37,7 @@ struct fault {
 	int need_level;
 };
 
-/* The largest leaf that the guest's tables allow at the level: 0 while they go on below it. */
+/* Is the guest's own leaf of this level or above it? (Paging off: above all.) */
 static bool guest_leaf_here(const struct fault *f, int level)
 {
 	return f->walk.level == 0 || level <= f->walk.level;
