@@ -9,7 +9,9 @@
  *   mode written      ──► vCPUs out, the gate closed ──► mmu_vm_set_mode()
  *                         PN_REQ_MMU_MODE, the gate open ──► each vCPU: pn_mmu_enter_mode()
  */
+#include <linux/bitops.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include "kvm/slots.h"
 #include "kvm/state.h"
@@ -59,6 +61,60 @@ MODULE_PARM_DESC(mmu, "mode of new VMs: nested or shadow (shadow where the proce
 enum mmu_vm_mode pn_default_mode(void)
 {
 	return cpu_has_nested ? READ_ONCE(default_mode) : MMU_SHADOW;
+}
+
+/* ---- shadow mode with some of its parts switched off, to measure what they are worth ---- */
+
+static const char *const part_names[MMU_PARTS] = {
+	[MMU_PART_FAST] = "fast", [MMU_PART_NEIGHBOURS] = "neighbours", [MMU_PART_AHEAD] = "ahead",
+	[MMU_PART_ROOTS] = "roots", [MMU_PART_REST] = "rest", [MMU_PART_BUSY] = "busy",
+	[MMU_PART_GLOBAL] = "global", [MMU_PART_LARGE] = "large", [MMU_PART_BATCH] = "batch",
+	[MMU_PART_EXITS] = "exits",
+};
+
+static unsigned long without;
+
+static int without_set(const char *val, const struct kernel_param *kp)
+{
+	char *copy = kstrdup(val, GFP_KERNEL), *rest, *name;
+	unsigned long parts = 0;
+	int part = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	rest = strim(copy);
+	while (part >= 0 && (name = strsep(&rest, ","))) {
+		if (!*name)
+			continue;
+		part = match_string(part_names, MMU_PARTS, name);
+		if (part >= 0)
+			parts |= BIT(part);
+	}
+	kfree(copy);
+	if (part < 0)
+		return part;
+	WRITE_ONCE(without, parts);
+	return 0;
+}
+
+static int without_get(char *buf, const struct kernel_param *kp)
+{
+	unsigned long parts = READ_ONCE(without);
+	int part, len = 0;
+
+	for_each_set_bit(part, &parts, MMU_PARTS)
+		len += sysfs_emit_at(buf, len, "%s%s", len ? "," : "", part_names[part]);
+	return len + sysfs_emit_at(buf, len, "\n");
+}
+
+static const struct kernel_param_ops without_ops = { .set = without_set, .get = without_get };
+
+module_param_cb(shadow_without, &without_ops, NULL, 0644);
+MODULE_PARM_DESC(shadow_without, "parts of shadow mode that new VMs do without, by name, separated by commas");
+
+unsigned long pn_default_without(void)
+{
+	return READ_ONCE(without);
 }
 
 /* ---- the mode of a VM that runs ---- */

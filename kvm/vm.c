@@ -102,6 +102,7 @@ static int pn_vm_init_parts(struct pn_vm *vm)
 	r = mmu_vm_init(&vm->mmu, &config);
 	if (r)
 		goto fini_iobus;
+	vm->mmu.shadow_without = pn_default_without();
 	r = mmu_vm_set_mode(&vm->mmu, pn_default_mode());
 	if (r)
 		goto fini_mmu;

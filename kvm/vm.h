@@ -126,6 +126,7 @@ void pn_vm_request_all(struct pn_vm *vm, unsigned int request);
 const char *pn_mode_name(enum mmu_vm_mode mode);
 int pn_mode_by_name(const char *name);	/* or -EINVAL, -EOPNOTSUPP */
 enum mmu_vm_mode pn_default_mode(void);	/* of new VMs */
+unsigned long pn_default_without(void);		/* … their mmu.shadow_without */
 /* 0, or -EOPNOTSUPP, -ENOMEM. vCPUs go on running. Sleeps. */
 int pn_vm_set_mode(struct pn_vm *vm, enum mmu_vm_mode mode);
 /*

@@ -181,6 +181,7 @@ struct mmu_vm {
 	bool flush_due;			/* an entry was removed since the last flush (write lock) */
 
 	struct mmu_shadow *shadow;	/* shadow mode's part; NULL in nested mode */
+	unsigned long shadow_without;	/* bits of enum mmu_part; not changed once in shadow mode */
 	u32 shadow_generation;		/* switches to shadow mode until now */
 	u64 host_pat;			/* the processor's PAT, from the configuration */
 	unsigned long shadow_max;	/* so many shadow pages at most; 0: no limit */
@@ -330,6 +331,24 @@ static inline hpa_t mmu_root(const struct mmu_vcpu *vcpu)
 enum mmu_vm_mode { MMU_NESTED, MMU_SHADOW };
 
 /*
+ * What shadow mode does to be fast, and would be right without: so that each can be switched off to see
+ * what it is worth (docs/mmu.md, make bench-shadow-worth). Bits of vm->shadow_without.
+ */
+enum mmu_part {
+	MMU_PART_FAST,		/* the short way of a fault, shadow_fast.c */
+	MMU_PART_NEIGHBOURS,	/* a fault fills entries around it */
+	MMU_PART_AHEAD,		/* at a flush entries are filled and changed; without, they only go */
+	MMU_PART_ROOTS,		/* roots are kept across CR3 loads; without, only as many as one vCPU has */
+	MMU_PART_REST,		/* tables at rest are write-protected and not compared */
+	MMU_PART_BUSY,		/* a CR3 load goes only where there is something to compare */
+	MMU_PART_GLOBAL,	/* … and not to kernel tables with nothing but global pages */
+	MMU_PART_LARGE,		/* large pages */
+	MMU_PART_BATCH,		/* entries that go at a flush go by the word */
+	MMU_PART_EXITS,		/* #PF, CR3 and INVLPG end on the backend's fast path */
+	MMU_PARTS
+};
+
+/*
  * Change the mode. The caller keeps every vCPU out of the guest and out of the functions
  * below; each calls mmu_load() with MMU_LOAD_ALL before it enters again. Sleeps. 0 or -ENOMEM.
  */
@@ -338,6 +357,11 @@ int mmu_vm_set_mode(struct mmu_vm *vm, enum mmu_vm_mode mode);
 static inline bool mmu_is_shadow(const struct mmu_vm *vm)
 {
 	return vm->shadow;
+}
+
+static inline bool mmu_without(const struct mmu_vm *vm, enum mmu_part part)
+{
+	return unlikely(vm->shadow_without & BIT(part));
 }
 
 /* what of mmu_load */

@@ -91,6 +91,8 @@ void mmu_map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned in
 {
 	unsigned int size = 1u << sp->window, j, end, found = 0;
 
+	if (mmu_without(vcpu->vm, MMU_PART_NEIGHBOURS))
+		return;
 	for (j = i & ~(size - 1), end = j + size; j < end && vcpu->cache.nr_nodes > 1; j++) {
 		u64 gpte;
 
@@ -202,7 +204,7 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 		mmu_sync_found(vcpu, child, kernel);
 	} else {
 		child->kernel = kernel;
-		if (kernel && role.level == 1)
+		if (kernel && role.level == 1 && !mmu_without(vcpu->vm, MMU_PART_GLOBAL))
 			child->visit = false;	/* until it maps what is not global */
 	}
 	mmu_entry_link(vcpu, sp, i, gpte, child);
@@ -548,6 +550,7 @@ static struct mmu_shadow *shadow_new(struct mmu_vm *vm)
 	if (!shadow)
 		return NULL;
 	shadow->vm = vm;
+	shadow->roots_max = mmu_without(vm, MMU_PART_ROOTS) ? 1 : SHADOW_ROOTS_MAX;
 	spin_lock_init(&shadow->hash_lock);
 	spin_lock_init(&shadow->list_lock);
 	INIT_LIST_HEAD(&shadow->pages);

@@ -152,6 +152,7 @@ struct mmu_shadow {
 	struct list_head orphans;	/* linked from nowhere */
 	struct list_head resting;	/* to be write-protected */
 	unsigned int nr_roots, nr_orphans, nr_resting;
+	unsigned int roots_max;		/* SHADOW_ROOTS_MAX */
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
 	/*
 	 * Changes of what maps a part of one larger page of the guest. Its INVLPG is meant for all parts, of
@@ -313,6 +314,7 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 #define MMU_SYNC_VISIT	0	/* what a CR3 load asks for */
 #define MMU_SYNC_TRACED	BIT(0)	/* tables that are write-protected as well */
 #define MMU_SYNC_GLOBAL	BIT(1)	/* … and those with nothing but global pages */
+#define MMU_SYNC_ALL	BIT(2)	/* look at all tables for some to visit, whatever the busy bits say */
 
 /* Are global pages left alone by a CR3 load? Only if they are reached on one way alone. */
 static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)

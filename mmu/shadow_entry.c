@@ -375,7 +375,7 @@ void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int 
 	}
 	vcpu->stat.corrected++;
 	/* Without WP a read-only page may be mapped writable for the supervisor alone. */
-	if (!mmu_gpte_ready(vcpu, sp, gpte) || !sp->role.wp) {
+	if (!mmu_gpte_ready(vcpu, sp, gpte) || !sp->role.wp || mmu_without(vcpu->vm, MMU_PART_AHEAD)) {
 		mmu_entry_remove(vcpu->vm, sp, i);
 		return;
 	}

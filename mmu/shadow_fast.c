@@ -123,7 +123,7 @@ enum mmu_verdict mmu_fault_fast(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_spage *sp;
 
-	if (vcpu->levels == 3 || !(vcpu->paging.cr0 & X86_CR0_WP))
+	if (vcpu->levels == 3 || !(vcpu->paging.cr0 & X86_CR0_WP) || mmu_without(vm, MMU_PART_FAST))
 		return MMU_SLEEP;
 	read_lock(&vm->lock);
 	sp = leaf_table(vcpu, gva);

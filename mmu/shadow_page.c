@@ -230,7 +230,7 @@ void mmu_shadow_trim_roots(struct mmu_vm *vm)
 
 	lockdep_assert_held_write(&vm->lock);
 	list_for_each_entry_safe(sp, next, &shadow->roots, root_link) {
-		if (shadow->nr_roots <= SHADOW_ROOTS_MAX)
+		if (shadow->nr_roots <= shadow->roots_max)
 			break;
 		if (!sp->users)
 			mmu_spage_drop(vm, sp);

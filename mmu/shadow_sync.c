@@ -30,7 +30,8 @@ static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, un
 		if (likely(gpte == sp->snap[i]))
 			continue;
 		differ++;
-		if (!(gpte & PT_PRESENT) && sp->role.level == 1)
+		if (!(gpte & PT_PRESENT) && sp->role.level == 1 &&
+		    !mmu_without(vcpu->vm, MMU_PART_BATCH))
 			gone |= BIT(i - first);
 		else
 			mmu_entry_update(vcpu, sp, i, gpte);
@@ -67,6 +68,8 @@ void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 /* Nothing has changed for so long that the comparisons cost more than a fault would. */
 static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
 {
+	if (mmu_without(shadow->vm, MMU_PART_REST))
+		return;
 	spin_lock(&shadow->list_lock);
 	if (list_empty(&sp->rest_link)) {
 		list_add_tail(&sp->rest_link, &shadow->resting);
@@ -155,6 +158,8 @@ static void sync_from(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int 
 
 	if (READ_ONCE(sp->written) != written)
 		how |= MMU_SYNC_TRACED;
+	if (mmu_without(vcpu->vm, MMU_PART_BUSY))
+		how |= MMU_SYNC_ALL;
 	mmu_sync_tree(vcpu, sp, how);
 	WRITE_ONCE(sp->written, written);
 }
@@ -187,7 +192,8 @@ static void invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned i
 	}
 	gpte = mmu_guest_entry(sp, i);
 	if (!test_bit(i, sp->present)) {
-		if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte))
+		if (sp->role.level == 1 && mmu_gpte_ready(vcpu, sp, gpte) &&
+		    !mmu_without(vcpu->vm, MMU_PART_AHEAD))
 			mmu_entry_ahead(vcpu, sp, i, gpte);
 	} else if (gpte != sp->snap[i]) {
 		mmu_entry_update(vcpu, sp, i, gpte);
@@ -461,7 +467,7 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu)
 	struct mmu_shadow *shadow = vm->shadow;
 
 	if (likely(READ_ONCE(shadow->nr_orphans) < SHADOW_ORPHANS_MAX &&
-		   READ_ONCE(shadow->nr_roots) <= SHADOW_ROOTS_MAX &&
+		   READ_ONCE(shadow->nr_roots) <= shadow->roots_max &&
 		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX &&
 		   !READ_ONCE(shadow->upper_due)))
 		return;

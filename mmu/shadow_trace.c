@@ -19,8 +19,11 @@ bool mmu_may_map_large(struct mmu_vm *vm, gfn_t gfn, int level)
 	unsigned long key = mmu_align(gfn, level) >> 9;
 	unsigned long last = key + (mmu_level_pages(level) >> 9) - 1;
 	struct xarray *xa = &vm->shadow->regions[0];
-	struct mmu_region *region = xa_find(xa, &key, last, XA_PRESENT);
+	struct mmu_region *region;
 
+	if (mmu_without(vm, MMU_PART_LARGE))
+		return false;
+	region = xa_find(xa, &key, last, XA_PRESENT);
 	for (; region; region = xa_find_after(xa, &key, last, XA_PRESENT))
 		if (READ_ONCE(region->nr_traced))
 			return false;

@@ -34,6 +34,12 @@ static u64 svm_linear_rip(const struct svm_vcpu *svm)
 	return svm_in_64bit_code(svm) ? rip : (u32)(svm->vmcb->save.cs.base + rip);
 }
 
+/* Is this exit to take the long way? */
+static bool svm_goes_slow(const struct svm_vcpu *svm)
+{
+	return svm_steps(svm) || mmu_without(&svm->vcpu.vm->mmu, MMU_PART_EXITS);
+}
+
 /* The instruction at RIP. False when that takes more than what is mapped. */
 static bool svm_decode_mapped(struct svm_vcpu *svm, struct x86_insn *insn)
 {
@@ -95,7 +101,8 @@ bool svm_page_fault_fast(struct svm_vcpu *svm)
 
 	vcpu->stat.pf_taken++;
 	trace_kvm_page_fault(vcpu, c->exit_info_2, c->exit_info_1);
-	svm->verdict = svm_shadow_fault(svm, MMU_ATOMIC);
+	svm->verdict = mmu_without(&vcpu->vm->mmu, MMU_PART_EXITS) ? MMU_SLEEP :
+		       svm_shadow_fault(svm, MMU_ATOMIC);
 	switch (svm->verdict) {
 	case MMU_RESUME:
 		vcpu->stat.pf_fixed++;
@@ -185,7 +192,7 @@ bool svm_cr3_fast(struct svm_vcpu *svm)
 	unsigned int gpr, len;
 	u64 val;
 
-	if (svm_steps(svm) || !svm_mov_cr3_operand(svm, write, &gpr, &len))
+	if (svm_goes_slow(svm) || !svm_mov_cr3_operand(svm, write, &gpr, &len))
 		return false;
 	if (write) {
 		val = vcpu->regs.gpr[gpr];
@@ -256,7 +263,7 @@ bool svm_invlpg_fast(struct svm_vcpu *svm)
 	unsigned int len;
 	u64 gva;
 
-	if (svm_steps(svm) || !svm_invlpg_operand(svm, &gva, &len))
+	if (svm_goes_slow(svm) || !svm_invlpg_operand(svm, &gva, &len))
 		return false;
 	if (mmu_invlpg(&vcpu->mmu, gva))
 		svm_tlb_flush(vcpu);

@@ -631,6 +631,14 @@ static u8 *reserve(u8 *old)
 	return p;
 }
 
+/* First each part alone, then any of them. */
+static unsigned long without(u64 seed)
+{
+	if (seed % (2 * MMU_PARTS) < MMU_PARTS)
+		return BIT(seed % MMU_PARTS);
+	return (seed * 0x9e3779b97f4a7c15ull) >> (64 - MMU_PARTS);
+}
+
 int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 {
 	static const struct sm_slot slots[SM_SLOTS] = {
@@ -662,6 +670,7 @@ int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 	if (r)
 		return r;
 	m->vm.shadow_max = config->pages_max;
+	m->vm.shadow_without = config->parts ? without(seed) : 0;
 	r = init_vcpus(m);
 	if (r) {
 		mmu_vm_fini(&m->vm);

@@ -138,6 +138,7 @@ struct sm_config {
 	bool flush_races;	/* others run on until a flush is through */
 	bool yields;
 	bool switches;		/* nested <-> shadow */
+	bool parts;		/* some parts of shadow mode are switched off */
 };
 
 struct sm {

@@ -11,8 +11,8 @@
 #define STEPS	40
 
 static const struct sm_config configs[] = {
-	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, true },
-	{ "32-bit", SM_PSE, 4, 3, 10, 10, false, false, false, true },
+	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, true, false },
+	{ "32-bit", SM_PSE, 4, 3, 10, 10, false, false, false, true, false },
 };
 
 static struct sm m;

@@ -20,7 +20,7 @@
 #define GVA		0x0ul
 
 static const struct sm_config config = {
-	"unit", SM_LONG, 4, 3, 0, 0, false, false, false, false
+	"unit", SM_LONG, 4, 3, 0, 0, false, false, false, false, false
 };
 
 static struct sm m;
