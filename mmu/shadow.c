@@ -197,16 +197,11 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	}
 	if (!vcpu->cache.nr_nodes)
 		return NULL;
-	child = mmu_spage_get(vcpu, gfn, role, &found);
+	child = mmu_spage_get(vcpu, gfn, role, kernel, &found);
 	if (!child)
 		return NULL;
-	if (found) {
+	if (found)
 		mmu_sync_found(vcpu, child, kernel);
-	} else {
-		child->kernel = kernel;
-		if (kernel && role.level == 1 && !mmu_without(vcpu->vm, MMU_PART_GLOBAL))
-			child->visit = false;	/* until it maps what is not global */
-	}
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return child;
 }

@@ -271,8 +271,12 @@ struct mmu_spage *mmu_spage_new(bool low);	/* low: entries below 4 GiB */
 void mmu_spage_free(struct mmu_spage *sp);
 /* The next spage made from a guest's table gfn, after prev (NULL: the first). hash_lock, or vm->lock for writing. */
 struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mmu_spage *prev);
-/* The spage for gfn and role, from the hash or the vCPU's cache. *found: it was there. NULL: cache empty. */
-struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found);
+/*
+ * The spage for gfn and role, from the hash or the vCPU's cache; kernel: what a new one is for.
+ * *found: it was there. NULL: cache empty.
+ */
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool kernel,
+				bool *found);
 /* Nothing points to sp any more. */
 void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp);
 static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)

@@ -74,13 +74,18 @@ static struct mmu_spage *find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_ro
 	return NULL;
 }
 
-static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union mmu_role role)
+/* Another vCPU may find and fill it at once: so all that a new one is, is said here. */
+static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union mmu_role role,
+		   bool kernel)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 
 	sp->gfn = gfn;
 	sp->role = role;
-	sp->visit = !role.direct;
+	sp->kernel = kernel;
+	/* A kernel's leaf table wants none until it maps what is not global. */
+	sp->visit = !role.direct && !(kernel && role.level == 1 &&
+				      !mmu_without(vcpu->vm, MMU_PART_GLOBAL));
 	sp->written = atomic64_read(&shadow->written);
 	hlist_add_head(&sp->hash, bucket(shadow, gfn));
 	spin_lock(&shadow->list_lock);
@@ -89,7 +94,8 @@ static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union
 	atomic64_inc(&vcpu->vm->stat.shadow_pages);
 }
 
-struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found)
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool kernel,
+				bool *found)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_cache *cache = &vcpu->cache;
@@ -100,7 +106,7 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 	*found = sp;
 	if (!sp && cache->nr_pages) {
 		sp = cache->page[--cache->nr_pages];
-		insert(vcpu, sp, gfn, role);
+		insert(vcpu, sp, gfn, role, kernel);
 	}
 	spin_unlock(&shadow->hash_lock);
 	return sp;

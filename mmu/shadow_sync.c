@@ -310,7 +310,7 @@ static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned
 		return true;
 	if (!vcpu->cache.nr_nodes)
 		return false;
-	child = mmu_spage_get(vcpu, gfn, role, &found);
+	child = mmu_spage_get(vcpu, gfn, role, false, &found);
 	if (!child)
 		return false;
 	if (found)
@@ -339,7 +339,7 @@ static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
 
 	role.level = vcpu->levels;
 	role.access = ACC_ALL;
-	return mmu_spage_get(vcpu, gfn, role, found);
+	return mmu_spage_get(vcpu, gfn, role, false, found);
 }
 
 /* vm->lock held. what: MMU_LOAD_*. False: the vCPU's cache is used up. */
