@@ -17,7 +17,7 @@ void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare
 	struct mmu_rmap_node *node = node_of(head);
 
 	if (!head->val) {
-		head->val = (unsigned long)slot;
+		WRITE_ONCE(head->val, (unsigned long)slot);
 		return;
 	}
 	if (!node || node->nr == MMU_RMAP_PER_NODE) {
@@ -29,7 +29,7 @@ void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare
 		if (!node)
 			new->slot[new->nr++] = (u64 *)head->val;
 		node = new;
-		head->val = (unsigned long)node | RMAP_NODE;
+		WRITE_ONCE(head->val, (unsigned long)node | RMAP_NODE);
 	}
 	node->slot[node->nr++] = slot;
 }
@@ -42,7 +42,7 @@ struct mmu_rmap_node *mmu_rmap_del(struct mmu_rmap *head, u64 *slot)
 
 	if (!first) {
 		if (!WARN_ON_ONCE(head->val != (unsigned long)slot))
-			head->val = 0;
+			WRITE_ONCE(head->val, 0);
 		return NULL;
 	}
 	for (node = first; node; node = node->next)
@@ -55,7 +55,7 @@ found:
 	node->slot[i] = first->slot[--first->nr];
 	if (first->nr)
 		return NULL;
-	head->val = first->next ? (unsigned long)first->next | RMAP_NODE : 0;
+	WRITE_ONCE(head->val, first->next ? (unsigned long)first->next | RMAP_NODE : 0);
 	return first;
 }
 

@@ -19,7 +19,10 @@
 #include "mmu/mmu.h"
 #include "mmu/table.h"
 
-/* A head: 0, the one entry's address, or the address of the first node with bit 0 set. */
+/*
+ * A head: 0, the one entry's address, or the address of the first node with bit 0 set. Whether
+ * it is 0 may be asked without the lock.
+ */
 struct mmu_rmap {
 	unsigned long val;
 };
@@ -33,7 +36,7 @@ struct mmu_rmap_node {
 };
 
 struct mmu_region {
-	spinlock_t lock;		/* of head[] and traced[]; a leaf */
+	spinlock_t lock;		/* of head[] and traced[], which mmu_traced() reads without; a leaf */
 	unsigned int nr_traced;
 	unsigned long traced[BITS_TO_LONGS(MMU_ENTRIES)];	/* level 1 only */
 	struct mmu_rmap *head;		/* a page of 512 */
@@ -56,6 +59,11 @@ static inline struct mmu_rmap *mmu_region_head(struct mmu_region *region, gfn_t 
  */
 void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare);
 struct mmu_rmap_node *mmu_rmap_del(struct mmu_rmap *head, u64 *slot);
+
+static inline bool mmu_rmap_empty(const struct mmu_rmap *head)
+{
+	return !READ_ONCE(head->val);
+}
 
 /* Any one entry of the head, or NULL. */
 u64 *mmu_rmap_any(const struct mmu_rmap *head);

@@ -181,16 +181,18 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	gfn_t gfn;
 
 	/* Linked for just this entry, and not as a page split in two ways. */
-	if (test_bit(i, sp->present) && sp->snap[i] == gpte && !mmu_sp_leaf(sp, sp->entries[i])) {
-		child = mmu_spage_at(sp->entries[i]);
+	if (test_bit(i, sp->present) && sp->snap[i] == gpte && !mmu_sp_leaf(sp, mmu_sp_entry(sp, i))) {
+		child = mmu_spage_at(mmu_sp_entry(sp, i));
 		if (!child->role.direct || sp->role.direct || !f->write || (gpte & PT_DIRTY))
 			return child;
 	}
 	role = child_role(f, sp, i, gpte, &gfn);
 	if (test_bit(i, sp->present)) {
-		child = mmu_sp_leaf(sp, sp->entries[i]) ? NULL : mmu_spage_at(sp->entries[i]);
+		u64 entry = mmu_sp_entry(sp, i);
+
+		child = mmu_sp_leaf(sp, entry) ? NULL : mmu_spage_at(entry);
 		if (child && child->gfn == gfn && child->role.word == role.word) {
-			sp->snap[i] = gpte;
+			WRITE_ONCE(sp->snap[i], gpte);
 			return child;
 		}
 		mmu_entry_remove(vcpu->vm, sp, i);
@@ -214,7 +216,7 @@ static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spag
 	unsigned int i = mmu_index(f->gva >> PAGE_SHIFT, sp->role.level);
 	u64 gpte = walked_gpte(f, sp, i);
 
-	sp->used = true;
+	WRITE_ONCE(sp->used, true);
 	if (!sp->role.direct) {
 		int r = sp->guest ? 0 : mmu_spage_resolve(vm, sp);
 
@@ -265,7 +267,7 @@ static enum step map_path(struct mmu_vcpu *vcpu, struct fault *f)
 			return NEED_CACHE;
 		if (!test_bit(i, sp->present))
 			return CHANGED;
-		sp = mmu_spage_at(sp->entries[i]);
+		sp = mmu_spage_at(mmu_sp_entry(sp, i));
 	}
 	while (sp && step == DONE) {
 		at = sp;

@@ -96,8 +96,9 @@ struct mmu_spage {
 	bool writable;			/* … and P2M lets it be written */
 	gfn_t gfn;			/* the guest's table; direct: the first gfn mapped */
 	union mmu_role role;
-	spinlock_t lock;		/* entries, snap, present, nr_* */
+	spinlock_t lock;		/* entries, snap, present, nr_*, rests */
 
+	/* Bytes of their own: set and cleared under different locks, read without. */
 	bool visit;			/* compare at CR3 loads */
 	bool kernel;			/* linked only below the upper half of roots */
 	bool traced;			/* writes to gfn fault, unless it is in visit */
@@ -206,6 +207,12 @@ u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw);
 
 /* The gfn that a leaf made from snap maps. */
 gfn_t mmu_snap_gfn(const struct mmu_spage *sp, u64 snap);
+
+/* entries[i], in which the processor sets bits at any time. */
+static inline u64 mmu_sp_entry(const struct mmu_spage *sp, unsigned int i)
+{
+	return READ_ONCE(sp->entries[i]);
+}
 
 /* Does one of our entries map memory? */
 static inline bool mmu_sp_leaf(const struct mmu_spage *sp, u64 entry)
@@ -344,9 +351,13 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu);
 /* The guest (or somebody for it) writes gfn: its tables are looked at again. region: of gfn. */
 void mmu_untrace(struct mmu_vm *vm, struct mmu_region *region, gfn_t gfn);
 
+/* Without the region's lock: who sees that it is over also sees that the tables want a visit. */
 static inline bool mmu_traced(const struct mmu_region *region, gfn_t gfn)
 {
-	return region->nr_traced && test_bit(mmu_index(gfn, 1), region->traced);
+	unsigned int i = mmu_index(gfn, 1);
+
+	return smp_load_acquire(&region->nr_traced) &&
+	       smp_load_acquire(&region->traced[i / BITS_PER_LONG]) & BIT(i % BITS_PER_LONG);
 }
 
 /* vm->lock for writing: write-protect the tables on shadow->resting, compare them once more. */

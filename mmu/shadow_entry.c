@@ -108,8 +108,8 @@ static void count_leaf(struct mmu_vm *vm, struct mmu_spage *sp, u64 entry, int n
 	if (!is_nonglobal(sp, entry))
 		return;
 	sp->nr_nonglobal += n;
-	if (n > 0 && !sp->visit && !sp->traced) {
-		sp->visit = true;
+	if (n > 0 && !READ_ONCE(sp->visit) && !READ_ONCE(sp->traced)) {
+		WRITE_ONCE(sp->visit, true);
 		mmu_spage_wants_visit(vm->shadow, sp);
 	}
 }
@@ -154,7 +154,7 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	WRITE_ONCE(sp->entries[i], entry);
 	spin_unlock(&region->lock);
 
-	sp->snap[i] = gpte;
+	WRITE_ONCE(sp->snap[i], gpte);
 	__set_bit(i, sp->present);
 	sp->nr_present++;
 	count_leaf(vm, sp, entry, 1);
@@ -215,7 +215,7 @@ static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i
 	spin_lock(&shadow->list_lock);
 	node = mmu_rmap_del(&child->parents, &sp->entries[i]);
 	clear_bit(i, sp->busy);
-	last = !child->parents.val;
+	last = mmu_rmap_empty(&child->parents);
 	spin_unlock(&shadow->list_lock);
 	kfree(node);
 	if (child->role.level > 1 || child->role.direct)
@@ -228,7 +228,7 @@ u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 {
 	u64 old;
 
-	if (mmu_sp_leaf(sp, sp->entries[i]))
+	if (mmu_sp_leaf(sp, mmu_sp_entry(sp, i)))
 		remove_leaf(vm, sp, i, &old);
 	else
 		unlink_child(vm, sp, i, &old);
@@ -336,7 +336,7 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	const u64 keep = addr | PT_ACCESSED | PT_DIRTY | PT_P2M_WRITE;
 	struct mmu_vm *vm = vcpu->vm;
 	unsigned int grant = mmu_entry_access(sp, gpte);
-	u64 old = READ_ONCE(sp->entries[i]), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
+	u64 old = mmu_sp_entry(sp, i), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
 	bool write = (grant & ACC_WRITE) && (gpte & PT_DIRTY);
 
 	if (write && !(old & PT_WRITE))
@@ -350,13 +350,13 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 		count_leaf(vm, sp, old, -1);
 		count_leaf(vm, sp, new, 1);
 	}
-	sp->snap[i] = gpte;
+	WRITE_ONCE(sp->snap[i], gpte);
 	WRITE_ONCE(vm->shadow->stale, true);
 }
 
 void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
 {
-	u64 old = sp->entries[i], differs = gpte ^ sp->snap[i];
+	u64 old = mmu_sp_entry(sp, i), differs = gpte ^ sp->snap[i];
 
 	if (!mmu_sp_leaf(sp, old)) {
 		/* A large page of the guest may be in smaller ones here. */
@@ -364,13 +364,13 @@ void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int 
 
 		/* Accessed was not set, and is: nothing to do. */
 		if (!(differs & matters & ~(gpte & PT_ACCESSED)))
-			sp->snap[i] = gpte;
+			WRITE_ONCE(sp->snap[i], gpte);
 		else
 			mmu_entry_remove(vcpu->vm, sp, i);
 		return;
 	}
 	if (!(differs & LEAF_MATTERS)) {
-		sp->snap[i] = gpte;
+		WRITE_ONCE(sp->snap[i], gpte);
 		return;
 	}
 	vcpu->stat.corrected++;

@@ -23,13 +23,13 @@ static struct mmu_spage *leaf_table(struct mmu_vcpu *vcpu, gva_t gva)
 		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
 		u64 entry = smp_load_acquire(&sp->entries[i]);
 
-		if (!sp->guest || sp->role.direct || !(entry & PT_PRESENT) || mmu_sp_leaf(sp, entry) ||
+		if (!READ_ONCE(sp->guest) || sp->role.direct || !(entry & PT_PRESENT) || mmu_sp_leaf(sp, entry) ||
 		    mmu_guest_entry(sp, i) != READ_ONCE(sp->snap[i]))
 			return NULL;
-		sp->used = true;
+		WRITE_ONCE(sp->used, true);
 		sp = mmu_spage_at(entry);
 	}
-	return sp->guest && !sp->role.direct ? sp : NULL;
+	return READ_ONCE(sp->guest) && !sp->role.direct ? sp : NULL;
 }
 
 /* Do the rights of the path allow the access? Only for what may_decide() has let through. */

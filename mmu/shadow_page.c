@@ -137,7 +137,7 @@ void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	spin_lock(&shadow->list_lock);
 	if (!sp->orphan && list_empty(&sp->root_link)) {
 		sp->orphan = true;
-		shadow->nr_orphans++;
+		WRITE_ONCE(shadow->nr_orphans, shadow->nr_orphans + 1);
 		list_add_tail(&sp->orphan_link, &shadow->orphans);
 	}
 	spin_unlock(&shadow->list_lock);
@@ -149,7 +149,7 @@ static void no_orphan(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	if (!sp->orphan)
 		return;
 	sp->orphan = false;
-	shadow->nr_orphans--;
+	WRITE_ONCE(shadow->nr_orphans, shadow->nr_orphans - 1);
 	list_del_init(&sp->orphan_link);
 }
 
@@ -198,11 +198,11 @@ void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
 	no_orphan(shadow, sp);
 	if (!list_empty(&sp->root_link)) {
 		list_del_init(&sp->root_link);
-		shadow->nr_roots--;
+		WRITE_ONCE(shadow->nr_roots, shadow->nr_roots - 1);
 	}
 	if (!list_empty(&sp->rest_link)) {
 		list_del_init(&sp->rest_link);
-		shadow->nr_resting--;
+		WRITE_ONCE(shadow->nr_resting, shadow->nr_resting - 1);
 	}
 	list_move_tail(&sp->link, &shadow->dead);
 	vm->flush_due = true;
@@ -210,7 +210,7 @@ void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
 
 static bool in_use(const struct mmu_spage *sp)
 {
-	return sp->parents.val || sp->users || !list_empty(&sp->root_link);
+	return !mmu_rmap_empty(&sp->parents) || sp->users || !list_empty(&sp->root_link);
 }
 
 void mmu_shadow_drop_orphans(struct mmu_vm *vm)
@@ -269,11 +269,11 @@ void mmu_shadow_compare_roots(struct mmu_vm *vm)
 
 	lockdep_assert_held_write(&vm->lock);
 	memset(shadow->upper, 0, sizeof(shadow->upper));
-	shadow->upper_differs = false;
-	shadow->upper_due = false;
+	WRITE_ONCE(shadow->upper_differs, false);
+	WRITE_ONCE(shadow->upper_due, false);
 	list_for_each_entry(sp, &shadow->roots, root_link)
 		if (sp->users && !note_upper(shadow, sp))
-			shadow->upper_differs = true;
+			WRITE_ONCE(shadow->upper_differs, true);
 	list_for_each_entry_safe(sp, next, &shadow->roots, root_link)
 		if (!sp->users && !note_upper(shadow, sp))
 			mmu_spage_drop(vm, sp);
@@ -384,12 +384,12 @@ void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced)
 	while ((sp = mmu_spage_next(shadow, gfn, sp))) {
 		if (sp->traced == traced)
 			continue;
-		sp->traced = traced;
-		sp->visit = !traced;
-		sp->rests = 0;
+		WRITE_ONCE(sp->traced, traced);
+		WRITE_ONCE(sp->visit, !traced);
+		WRITE_ONCE(sp->rests, 0);
 		if (traced)
 			continue;
-		sp->patience = min_t(unsigned int, 2 * sp->patience, SHADOW_PATIENCE_MAX);
+		WRITE_ONCE(sp->patience, min_t(unsigned int, 2 * sp->patience, SHADOW_PATIENCE_MAX));
 		mmu_spage_wants_visit(shadow, sp);
 	}
 	spin_unlock(&shadow->hash_lock);

@@ -73,25 +73,28 @@ static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	spin_lock(&shadow->list_lock);
 	if (list_empty(&sp->rest_link)) {
 		list_add_tail(&sp->rest_link, &shadow->resting);
-		shadow->nr_resting++;
+		WRITE_ONCE(shadow->nr_resting, shadow->nr_resting + 1);
 	}
 	spin_unlock(&shadow->list_lock);
 }
 
-/* sp->lock held. */
+/* sp->lock held; mmu_spages_rest() may set rests and patience at the same time. */
 static void visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 {
-	if (compare(vcpu, sp))
-		sp->rests = 0;
-	else if (!sp->traced && ++sp->rests >= sp->patience &&
-		 (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
+	u8 rests = compare(vcpu, sp) ? 0 : READ_ONCE(sp->rests) + 1;
+
+	if (READ_ONCE(sp->traced))
+		return;
+	WRITE_ONCE(sp->rests, rests);
+	if (rests >= READ_ONCE(sp->patience) &&
+	    (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
 		comes_to_rest(vcpu->vm->shadow, sp);
 }
 
 /* The table below entries[i], or NULL. It cannot go while vm->lock is held. */
 static struct mmu_spage *child_of(struct mmu_spage *sp, unsigned int i)
 {
-	u64 entry = READ_ONCE(sp->entries[i]);
+	u64 entry = smp_load_acquire(&sp->entries[i]);	/* as in leaf_table() */
 
 	return (entry & PT_PRESENT) && !mmu_sp_leaf(sp, entry) ? mmu_spage_at(entry) : NULL;
 }
@@ -102,9 +105,9 @@ static bool to_compare(const struct mmu_spage *sp, unsigned int how)
 		return false;
 	if (how & MMU_SYNC_GLOBAL)
 		return true;
-	if (sp->traced)
+	if (READ_ONCE(sp->traced))
 		return how & MMU_SYNC_TRACED;
-	return sp->visit;
+	return READ_ONCE(sp->visit);
 }
 
 static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, unsigned int how)
@@ -126,6 +129,7 @@ static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int
 
 void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
 {
+	const unsigned long *from = how ? sp->present : sp->busy;
 	unsigned long below[BITS_TO_LONGS(MMU_ENTRIES)];
 	unsigned int i;
 
@@ -136,7 +140,8 @@ void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how
 	mmu_spage_lock(sp);
 	if (to_compare(sp, how))
 		visit(vcpu, sp);
-	memcpy(below, how ? sp->present : sp->busy, sizeof(below));
+	for (i = 0; i < ARRAY_SIZE(below); i++)
+		below[i] = READ_ONCE(from[i]);
 	mmu_spage_unlock(sp);
 	if (sp->role.level == 1)
 		return;
@@ -175,8 +180,8 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	if (sp->kernel && !kernel)
 		WRITE_ONCE(shadow->kernel_below, true);
 	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	sync_from(vcpu, sp, sp->parents.val && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
-									: MMU_SYNC_GLOBAL);
+	sync_from(vcpu, sp, !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(shadow) ?
+			    MMU_SYNC_VISIT : MMU_SYNC_GLOBAL);
 }
 
 /* entries[i] is on the path of an INVLPG. */
@@ -244,7 +249,7 @@ static void use_root(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 
 	if (!sp->role.pae_root) {
 		if (list_empty(&sp->root_link))
-			shadow->nr_roots++;
+			WRITE_ONCE(shadow->nr_roots, shadow->nr_roots + 1);
 		list_move_tail(&sp->root_link, &shadow->roots);
 	}
 	if (vcpu->root == sp)
@@ -301,7 +306,7 @@ static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned
 
 	pae_entry(vcpu, i, &gpte, &gfn, &role);
 	if (test_bit(i, sp->present)) {
-		child = mmu_spage_at(sp->entries[i]);
+		child = mmu_spage_at(mmu_sp_entry(sp, i));
 		if (gpte && child->gfn == gfn && child->role.word == role.word)
 			return true;
 		mmu_entry_remove(vcpu->vm, sp, i);
@@ -446,15 +451,16 @@ static void agree(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_shadow *shadow = vm->shadow;
 
-	if (likely(shadow->known && shadow->pat == p->pat && shadow->maxphyaddr == p->maxphyaddr &&
-		   shadow->pages_1g == p->pages_1g && shadow->amd == p->amd))
+	if (likely(READ_ONCE(shadow->known) && READ_ONCE(shadow->pat) == p->pat &&
+		   READ_ONCE(shadow->maxphyaddr) == p->maxphyaddr &&
+		   READ_ONCE(shadow->pages_1g) == p->pages_1g && READ_ONCE(shadow->amd) == p->amd))
 		return;
 	write_lock(&vm->lock);
-	shadow->known = true;
-	shadow->pat = p->pat;
-	shadow->maxphyaddr = p->maxphyaddr;
-	shadow->pages_1g = p->pages_1g;
-	shadow->amd = p->amd;
+	WRITE_ONCE(shadow->known, true);
+	WRITE_ONCE(shadow->pat, p->pat);
+	WRITE_ONCE(shadow->maxphyaddr, p->maxphyaddr);
+	WRITE_ONCE(shadow->pages_1g, p->pages_1g);
+	WRITE_ONCE(shadow->amd, p->amd);
 	map_types(shadow, p->pat, vm->host_pat ?: p->pat);
 	mmu_shadow_drop_all(vm);
 	mmu_finish(vm);
@@ -536,7 +542,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	if (WARN_ON_ONCE(!done))
 		return out_of_memory(vcpu);
 	parts_gone(vcpu);
-	if (unlikely(vm->shadow->upper_differs && !(vcpu->stat.loads % UPPER_AGAIN)))
+	if (unlikely(READ_ONCE(vm->shadow->upper_differs) && !(vcpu->stat.loads % UPPER_AGAIN)))
 		WRITE_ONCE(vm->shadow->upper_due, true);
 	mmu_shadow_chores(vcpu);
 	return MMU_RESUME;

@@ -36,11 +36,11 @@ static void set_traced(struct mmu_vm *vm, struct mmu_region *region, gfn_t gfn, 
 
 	spin_lock(&region->lock);
 	if (on != test_bit(i, region->traced)) {
-		if (on)
-			__set_bit(i, region->traced);
-		else
-			__clear_bit(i, region->traced);
-		region->nr_traced += on ? 1 : -1;
+		unsigned long *word = &region->traced[i / BITS_PER_LONG];
+
+		/* Released after the tables' visits, for mmu_traced(). */
+		smp_store_release(word, *word ^ BIT(i % BITS_PER_LONG));
+		smp_store_release(&region->nr_traced, region->nr_traced + (on ? 1 : -1));
 		atomic64_add(on ? 1 : -1, &vm->stat.traced);
 	}
 	spin_unlock(&region->lock);
@@ -87,7 +87,7 @@ static void trace(struct mmu_vm *vm, struct mmu_spage *sp)
 
 	/* Never mapped with small pages: then the write would be no easier to catch than the table to compare. */
 	if (!region) {
-		sp->rests = 0;
+		WRITE_ONCE(sp->rests, 0);
 		return;
 	}
 	protect(vm, region, sp->gfn);
@@ -106,7 +106,7 @@ void mmu_trace_resting(struct mmu_vcpu *vcpu)
 	if (list_empty(&shadow->resting))
 		return;
 	list_splice_init(&shadow->resting, &traced);
-	shadow->nr_resting = 0;
+	WRITE_ONCE(shadow->nr_resting, 0);
 	list_for_each_entry(sp, &traced, rest_link)
 		trace(vm, sp);
 	vm->flush_due = true;
