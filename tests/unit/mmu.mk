@@ -11,7 +11,9 @@ MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_wa
 	     prop/mmu_shadow prop/mmu_shadow_bits prop/mmu_shadow_threads unit/mmu_shadow \
 	     oom/mmu oom/mmu_shadow fuzz/mmu_shadow_fuzz
 
-TEST_PROGRAMS += $(MMU_TESTS:%=$(BUILD)/tests/%) $(BUILD)/tests/prop/mmu_threads_tsan
+MMU_TSAN  := prop/mmu_threads prop/mmu_shadow_threads
+
+TEST_PROGRAMS += $(MMU_TESTS:%=$(BUILD)/tests/%) $(MMU_TSAN:%=$(BUILD)/tests/%_tsan)
 
 MMU_OBJ      := $(MMU_SRC:%.c=$(BUILD)/pure/%.o) $(MMU_MODEL:%.c=$(BUILD)/pure/%.o)
 MMU_TSAN_OBJ := $(MMU_SRC:%.c=$(BUILD)/tsan/%.o)
@@ -20,7 +22,7 @@ $(MMU_TESTS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/pure/tests/%.o $(MMU
 	@mkdir -p $(@D)
 	$(CC) $(PURE_ASAN) -o $@ $^ -lcmocka -lpthread
 
-$(BUILD)/tests/prop/mmu_threads_tsan: $(BUILD)/tsan/tests/prop/mmu_threads.o $(MMU_TSAN_OBJ)
+$(MMU_TSAN:%=$(BUILD)/tests/%_tsan): $(BUILD)/tests/%_tsan: $(BUILD)/tsan/tests/%.o $(MMU_TSAN_OBJ)
 	@mkdir -p $(@D)
 	$(CC) -fsanitize=thread -o $@ $^ -lpthread
 
@@ -39,4 +41,4 @@ $(BUILD)/plain/pure.o: $(PURE_PLAIN)
 	$(LD) -r -o $@ $^
 
 -include $(MMU_OBJ:.o=.d) $(MMU_TSAN_OBJ:.o=.d) $(PURE_PLAIN:.o=.d)
--include $(MMU_TESTS:%=$(BUILD)/pure/tests/%.d) $(BUILD)/tsan/tests/prop/mmu_threads.d
+-include $(MMU_TESTS:%=$(BUILD)/pure/tests/%.d) $(MMU_TSAN:%=$(BUILD)/tsan/tests/%.d)
