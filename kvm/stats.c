@@ -83,6 +83,7 @@ const struct pn_stat_desc pn_vcpu_stat_desc[] = {
 	VCPU_MMU("shadow_linked", linked),
 	VCPU_MMU("shadow_compared", compared),
 	VCPU_MMU("shadow_corrected", corrected),
+	VCPU_MMU("shadow_torn", torn),
 	VCPU_MMU("shadow_untraced", untraced),
 	VCPU_MMU("shadow_loads", loads),
 	VCPU(COUNT, cr_exits),

@@ -207,6 +207,7 @@ struct mmu_vcpu_stat {
 	u64 linked;		/* tables linked */
 	u64 compared;		/* tables compared with the guest's */
 	u64 corrected;		/* entries that differed */
+	u64 torn;		/* tables unlinked because much of them had gone */
 	u64 untraced;		/* writes to tables that had been at rest */
 	u64 loads;		/* mmu_load */
 	u64 invlpg;

@@ -104,9 +104,9 @@ struct mmu_spage {
 	bool traced;			/* writes to gfn fault, unless it is in visit */
 	bool used;			/* since reclaim looked */
 	bool orphan;			/* on shadow->orphans */
-	u8 rests;			/* visits in a row that found nothing */
-	u8 patience;			/* that many make it traced */
 	u8 window;			/* log2 of how many neighbours a fault looks at */
+	unsigned int rests;		/* cost of visits in a row that found nothing */
+	unsigned int patience;		/* that much makes it traced */
 	u64 written;			/* shadow->written when it and all below were last compared */
 	u16 nr_present;
 	u16 nr_nonglobal;		/* leaves that a CR3 load is meant for */
@@ -126,8 +126,11 @@ struct mmu_spage {
 #define SHADOW_DIR	4096	/* GiB of guest memory whose reverse maps are found fast */
 #define SHADOW_WINDOW_MIN	3	/* log2 of the neighbours looked at, at first and at least */
 #define SHADOW_WINDOW_MAX	9
-#define SHADOW_PATIENCE_MIN	8	/* visits without a change until a table is write-protected */
-#define SHADOW_PATIENCE_MAX	128
+#define SHADOW_VISIT	16	/* what a visit costs, beside 1 for each entry compared */
+#define SHADOW_PATIENCE_MIN	1024	/* so much in vain until a table is write-protected: about a fault's cost */
+#define SHADOW_PATIENCE_MAX	16384
+#define SHADOW_DENSE	16	/* so many of 64 entries are compared eight at a time */
+#define SHADOW_TORN	32	/* so many of 64 entries gone: the table is unlinked */
 #define SHADOW_TRACE_PRESENT	4	/* not worth it for leaf tables with fewer entries */
 #define SHADOW_ROOTS_MAX	32	/* kept although no vCPU uses them */
 #define SHADOW_ORPHANS_MAX	32
@@ -291,9 +294,11 @@ static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
 	unsigned long busy = 0;
 	unsigned int i;
 
+	if (READ_ONCE(sp->visit))
+		return true;
 	for (i = 0; i < ARRAY_SIZE(sp->busy); i++)
 		busy |= READ_ONCE(sp->busy[i]);
-	return busy || READ_ONCE(sp->visit);
+	return busy;
 }
 
 /* sp wants visits: tell the tables above. _mark_above: list_lock is held. */

@@ -258,8 +258,10 @@ static u64 take_leaf(struct mmu_region *region, u64 *slot, gfn_t gfn)
  */
 void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone)
 {
-	struct mmu_region *region = NULL, *next;
 	unsigned int removed = hweight64(gone), nonglobal = 0;
+	struct mmu_region *region = NULL;
+	const bool logs = vm->logs;
+	gfn_t key = ~0ULL;
 	unsigned long left;
 
 	for (left = gone; left; left &= left - 1) {
@@ -267,21 +269,22 @@ void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int fir
 		gfn_t gfn = (sp->snap[i] & PT_ADDR) >> PAGE_SHIFT;
 		u64 old;
 
-		next = mmu_region_find(vm->shadow, gfn, 1);
-		if (next != region) {
+		if (gfn >> 9 != key) {
 			if (region)
 				spin_unlock(&region->lock);
-			region = next;
+			key = gfn >> 9;
+			region = mmu_region_find(vm->shadow, gfn, 1);
 			spin_lock(&region->lock);
 		}
 		old = take_leaf(region, &sp->entries[i], gfn);
-		nonglobal += is_nonglobal(sp, old);
-		if (unlikely(vm->logs) && (old & PT_DIRTY))
+		nonglobal += !(old & PT_GLOBAL);
+		if (unlikely(logs) && (old & PT_DIRTY))
 			remember_dirty(vm, gfn);
 	}
 	spin_unlock(&region->lock);
 	atomic64_sub(removed, &vm->stat.shadow_leaves);
-	sp->nr_nonglobal -= nonglobal;
+	if (!sp->role.direct)
+		sp->nr_nonglobal -= nonglobal;
 	sp->nr_present -= removed;
 	sp->present[first / BITS_PER_LONG] &= ~gone;
 	WRITE_ONCE(vm->shadow->stale, true);

@@ -179,8 +179,14 @@ void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp)
 {
 	unsigned int i;
 
-	for_each_set_bit(i, sp->present, MMU_ENTRIES)
-		mmu_entry_remove(vm, sp, i);
+	if (sp->role.level > 1) {
+		for_each_set_bit(i, sp->present, MMU_ENTRIES)
+			mmu_entry_remove(vm, sp, i);
+		return;
+	}
+	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG)
+		if (sp->present[i / BITS_PER_LONG])
+			mmu_leaves_remove(vm, sp, i, sp->present[i / BITS_PER_LONG]);
 }
 
 void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)

@@ -16,16 +16,47 @@
 #include "mmu/mode.h"
 #include "mmu/shadow.h"
 
-/* Compare those of 64 entries that are present. Returns how many differed. */
-static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int first)
+#define TORN	(-1)
+
+/* Eight entries of 8 bytes are as they were. */
+static bool same8(const u64 *entry, const u64 *snap)
 {
-	const u64 *entry8 = sp->role.bytes4 ? NULL : sp->guest;
-	unsigned long left = sp->present[first / BITS_PER_LONG], gone = 0;
-	unsigned int differ = 0;
+	u64 differ = 0;
+	unsigned int i;
+
+	for (i = 0; i < 8; i++)
+		differ |= READ_ONCE(entry[i]) ^ snap[i];
+	return !differ;
+}
+
+/* Those of 64 entries that are present and may differ. */
+static unsigned long may_differ(const struct mmu_spage *sp, unsigned int first)
+{
+	unsigned long left = sp->present[first / BITS_PER_LONG];
+	const u64 *entry = (const u64 *)sp->guest + first, *snap = sp->snap + first;
+	unsigned int i;
+
+	/* Where there are many, mostly none does. */
+	if (hweight64(left) < SHADOW_DENSE || sp->role.bytes4)
+		return left;
+	for (i = 0; i < BITS_PER_LONG; i += 8)
+		if ((u8)(left >> i) == 0xff && same8(entry + i, snap + i))
+			left &= ~(0xffUL << i);
+	return left;
+}
+
+/*
+ * Compare those of 64 entries that are present. Returns how many differed, or TORN: the guest
+ * has removed so many of them that the table is better done without for now. Not if all is to be right.
+ */
+static int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int first, bool all)
+{
+	unsigned long left = may_differ(sp, first), gone = 0;
+	int differ = 0;
 
 	for (; left; left &= left - 1) {
 		unsigned int i = first + __ffs(left);
-		u64 gpte = entry8 ? READ_ONCE(entry8[i]) : mmu_guest_entry(sp, i);
+		u64 gpte = mmu_guest_entry(sp, i);
 
 		if (likely(gpte == sp->snap[i]))
 			continue;
@@ -36,32 +67,41 @@ static unsigned int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, un
 		else
 			mmu_entry_update(vcpu, sp, i, gpte);
 	}
-	if (gone) {
-		vcpu->stat.corrected += hweight64(gone);
-		mmu_leaves_remove(vcpu->vm, sp, first, gone);
-	}
+	if (!gone)
+		return differ;
+	if (!all && hweight64(gone) >= SHADOW_TORN)
+		return TORN;
+	vcpu->stat.corrected += hweight64(gone);
+	mmu_leaves_remove(vcpu->vm, sp, first, gone);
 	return differ;
 }
 
-/* Compare each present entry. sp->lock held. Returns how many differed. */
-static unsigned int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+/* Compare each present entry. sp->lock held. Returns as compare_word(). */
+static int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool all)
 {
-	unsigned int i, differ = 0;
+	unsigned int i;
+	int differ = 0, n;
 
 	vcpu->stat.compared++;
 	if (!sp->guest && mmu_spage_resolve(vcpu->vm, sp)) {
 		mmu_spage_empty(vcpu->vm, sp);
 		return 1;
 	}
-	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG)
-		differ += compare_word(vcpu, sp, i);
+	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG) {
+		if (!sp->present[i / BITS_PER_LONG])
+			continue;
+		n = compare_word(vcpu, sp, i, all);
+		if (n < 0)
+			return n;
+		differ += n;
+	}
 	return differ;
 }
 
 void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 {
 	mmu_spage_lock(sp);
-	compare(vcpu, sp);
+	compare(vcpu, sp, true);
 	mmu_spage_unlock(sp);
 }
 
@@ -78,17 +118,22 @@ static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	spin_unlock(&shadow->list_lock);
 }
 
-/* sp->lock held; mmu_spages_rest() may set rests and patience at the same time. */
-static void visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
+/* sp->lock held; mmu_spages_rest() may set rests and patience at the same time. False: torn, not done with. */
+static bool visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool all)
 {
-	u8 rests = compare(vcpu, sp) ? 0 : READ_ONCE(sp->rests) + 1;
+	int differ = compare(vcpu, sp, all);
+	unsigned int rests;
 
+	if (differ == TORN)
+		return false;
 	if (READ_ONCE(sp->traced))
-		return;
+		return true;
+	rests = differ ? 0 : READ_ONCE(sp->rests) + SHADOW_VISIT + sp->nr_present;
 	WRITE_ONCE(sp->rests, rests);
 	if (rests >= READ_ONCE(sp->patience) &&
 	    (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
 		comes_to_rest(vcpu->vm->shadow, sp);
+	return true;
 }
 
 /* The table below entries[i], or NULL. It cannot go while vm->lock is held. */
@@ -110,13 +155,45 @@ static bool to_compare(const struct mmu_spage *sp, unsigned int how)
 	return READ_ONCE(sp->visit);
 }
 
+/* A leaf table below another one. False: it is torn. */
+static bool sync_leaf(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+{
+	bool done = true;
+
+	mmu_spage_lock(sp);
+	if (to_compare(sp, how))
+		done = visit(vcpu, sp, how || sp->kernel);
+	mmu_spage_unlock(sp);
+	return done;
+}
+
+/*
+ * A process unmaps by the table, and frees that soon. So ours goes out of its place in one step; should
+ * the guest go on with it, the next fault there compares all of it. What it maps goes with it, or then.
+ */
+static void unlink_torn(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
+			const struct mmu_spage *child)
+{
+	mmu_spage_lock(sp);
+	if (child_of(sp, i) == child) {
+		mmu_entry_remove(vcpu->vm, sp, i);
+		vcpu->stat.torn++;
+	}
+	mmu_spage_unlock(sp);
+}
+
 static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, unsigned int how)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_spage *child = child_of(sp, i);
 
 	if (child) {
-		mmu_sync_tree(vcpu, child, how);
+		if (child->role.level > 1) {
+			mmu_sync_tree(vcpu, child, how);
+		} else if (!sync_leaf(vcpu, child, how)) {
+			unlink_torn(vcpu, sp, i, child);
+			return;
+		}
 		if (mmu_spage_needs_visit(child))
 			return;
 	}
@@ -139,9 +216,10 @@ void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how
 	 */
 	mmu_spage_lock(sp);
 	if (to_compare(sp, how))
-		visit(vcpu, sp);
-	for (i = 0; i < ARRAY_SIZE(below); i++)
-		below[i] = READ_ONCE(from[i]);
+		visit(vcpu, sp, true);
+	if (sp->role.level > 1)
+		for (i = 0; i < ARRAY_SIZE(below); i++)
+			below[i] = READ_ONCE(from[i]);
 	mmu_spage_unlock(sp);
 	if (sp->role.level == 1)
 		return;
