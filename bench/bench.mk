@@ -6,6 +6,7 @@
 #	make bench-reasons  the same with exits by reason: build/bench/reasons.json
 #	make bench-exits    what one exit of each kind costs: build/bench/exits.json
 #	make bench-ram      operations with RAM files against anonymous RAM: build/bench/ram.json
+#	make bench-shadow-worth   shadow mode without each of its parts: build/bench/shadow-worth.json
 #
 # BENCH_ENGINES, BENCH_OPS (separated by spaces) and BENCH_BOOTS choose a part;
 # BENCH_FLAGS=--json prints the JSON instead of the table.
@@ -17,6 +18,10 @@ BENCH_KERNEL  ?= 6.1
 BENCH_TIMEOUT ?= 1500
 BENCH_FLAGS   ?=
 BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+file
+# What the parameter shadow_without knows, one by one, some that stand in for each other, and all.
+WORTH_PARTS   ?= fast neighbours ahead roots rest busy global large batch exits
+WORTH_SETS    ?= rest,busy rest,busy,global fast,exits $(shell echo $(WORTH_PARTS) | tr ' ' ,)
+BENCH_WORTH_ENGINES ?= kvm:shadow penumbra:shadow $(addprefix penumbra:shadow-,$(WORTH_PARTS) $(WORTH_SETS))
 BENCH_SHARE   := $(BUILD)/bench/share
 BENCH_CFLAGS  := $(CFLAGS) -std=gnu11 $(WARN) -static
 
@@ -60,7 +65,7 @@ define bench_run
 	@bench/report $(BENCH_FLAGS) $(BENCH_SHARE)/$(1).tsv $(BUILD)/bench/$(1).json
 endef
 
-.PHONY: bench bench-reasons bench-exits bench-ram
+.PHONY: bench bench-reasons bench-exits bench-ram bench-shadow-worth
 bench: bench-files
 	$(call bench_run,ops,ops)
 
@@ -73,5 +78,10 @@ bench-exits: bench-files
 bench-ram: BENCH_ENGINES := $(BENCH_RAM_ENGINES)
 bench-ram: bench-files bench-module
 	$(call bench_run,ram,ops)
+
+bench-shadow-worth: BENCH_ENGINES := $(BENCH_WORTH_ENGINES)
+bench-shadow-worth: BENCH_TIMEOUT := 7200
+bench-shadow-worth: bench-files bench-module
+	$(call bench_run,shadow-worth,ops)
 
 include bench/sharing.mk

@@ -13,6 +13,7 @@
 # once for the operations and BOOTS-1 times more for the boot figures alone.
 # ENGINE+file is the engine with the guest's RAM in a file of penumbra_mem, 2 MiB
 # frames allowed, as anonymous memory is with the kernel's defaults.
+# penumbra:shadow-PART,PART is shadow mode without these parts (docs/abi.md, shadow_without).
 set -eu
 
 mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
@@ -31,6 +32,8 @@ load() {
 	case $1 in
 	kvm:nested*)	modprobe kvm_amd npt=1 ;;
 	kvm:shadow*)	modprobe kvm_amd npt=0 ;;
+	penumbra:shadow-*)
+			insmod "$work/penumbra_kvm.ko" mmu=shadow "shadow_without=${1#*-}" ;;
 	penumbra:*)	engine_mode=${1#penumbra:}
 			insmod "$work/penumbra_kvm.ko" "mmu=${engine_mode%+file}" ;;
 	native)		;;

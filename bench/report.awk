@@ -117,7 +117,7 @@ function ratio(engine, base, op) {
 
 # What an engine is compared with: without the RAM file, the stock module, nothing at all.
 function base_of(engine) {
-	if (sub(/\+file$/, "", engine))
+	if (sub(/\+file$/, "", engine) || sub(/^penumbra:shadow-.*/, "penumbra:shadow", engine))
 		return engine
 	return engine ~ /^penumbra:/ ? "kvm:" substr(engine, 10) : "native"
 }
@@ -159,6 +159,66 @@ function table(    i, j, e, line) {
 				least(boot_guest, e, boots[e]), least(boot_exits, e, boots[e]), \
 				spread_percent(boot_exits, e, boots[e])
 	}
+}
+
+# ---- shadow mode without some of its parts: a row for each ----
+
+function worth_row(e, cells,    label) {
+	label = e
+	if (!sub(/^penumbra:shadow-/, "without ", label) && e == "penumbra:shadow")
+		label = "all there is"
+	if (gsub(/,/, ", ", label) > 8)
+		label = "without any of them"
+	printf "%-32s %s\n", label, cells
+}
+
+function worth_boot_cell(e, list) {
+	if (!boots[e] || !boots["penumbra:shadow"])
+		return sprintf(" %10s", "-")
+	return sprintf(" %10.3f", least(list, e, boots[e]) / \
+		least(list, "penumbra:shadow", boots["penumbra:shadow"]))
+}
+
+function worth_heading(what, last,    i, s) {
+	for (i = 1; i <= nops; i++)
+		s = s sprintf(" %10s", ops[i])
+	printf "\n%-32s %s%s\n", what, s, last
+}
+
+# Ticks and the geometric mean of all operations, to what they are with all parts.
+function worth_ticks(    i, j, e, r, s, sum) {
+	worth_heading("ticks, to all there is", sprintf(" %10s %10s", "mean", "boot"))
+	for (j = 1; j <= nengines; j++) {
+		e = engines[j]
+		s = ""
+		sum = 0
+		for (i = 1; i <= nops; i++) {
+			r = ratio(e, "penumbra:shadow", ops[i])
+			sum += r ? log(r) : 0
+			s = s sprintf(" %10s", cell_ratio(r))
+		}
+		worth_row(e, s sprintf(" %10.3f", nops ? exp(sum / nops) : 0) \
+			worth_boot_cell(e, boot_ticks))
+	}
+}
+
+function worth_exits(    i, j, e, s) {
+	worth_heading("exits of an operation", sprintf(" %10s", "boot"))
+	for (j = 1; j <= nengines; j++) {
+		e = engines[j]
+		s = ""
+		for (i = 1; i <= nops; i++)
+			s = s sprintf(" %10.2f", exits_per_op(e, ops[i]))
+		worth_row(e, s (boots[e] ? \
+			sprintf(" %10d", least(boot_exits, e, boots[e])) : sprintf(" %10s", "-")))
+	}
+}
+
+function is_worth(    i) {
+	for (i = 1; i <= nengines; i++)
+		if (engines[i] ~ /^penumbra:shadow-/)
+			return 1
+	return 0
 }
 
 function reason_tables(    i, j, k, n, list, line) {
@@ -344,7 +404,10 @@ END {
 	if (quiet + 0 == 0) {
 		if (nkinds)
 			exit_table()
-		if (nops) {
+		if (nops && is_worth()) {
+			worth_ticks()
+			worth_exits()
+		} else if (nops) {
 			table()
 			reason_tables()
 			verdicts()
