@@ -4,8 +4,10 @@
  * that moves their pages; a migration that takes dirty pages; a reclaimer; the mode changed
  * under all of them. Built with the address sanitizer and with the thread sanitizer.
  *
- * Each guest has a leaf table of its own, of which it knows what it must see after a flush,
- * whatever the others do; one more belongs to all. As in mmu_threads.c a guest is inside
+ * Each guest has a leaf table of its own, and some entries of a kernel's table in the upper half,
+ * where pages may be global: of these it knows what it must see after a flush, whatever the others
+ * do. One more table belongs to all. It writes its tables as an emulator would, or by itself, through
+ * an entry that maps them, which mmu/ protects when they come to rest. As in mmu_threads.c a guest is inside
  * while its counter is odd, a flush waits for everybody who is, and a copy that migration made
  * may in the end not be older than its page.
  */
@@ -16,10 +18,14 @@
 #include "mmu/mmu.h"
 
 #define GFNS	512
-#define TABLES	16		/* gfns below: tables, mapped nowhere */
+#define TABLES	16		/* gfns below: tables */
 #define GUESTS	3
 #define SHARED	GUESTS		/* index in the page directory */
+#define KERNEL	(GUESTS + 1)	/* its leaf table is the next one, below tables of the upper half */
 #define PTES	64
+#define OWN	PTES		/* entries behind those: the guest's leaf table, and the kernel's */
+#define KERNEL_GVA	0xffffff8000000000ul
+#define GLOBAL	0x100
 #define FIRST_PFN	(1ull << 20)
 
 static struct mmu_vm vm;
@@ -114,9 +120,18 @@ static const struct mmu_host_ops host_ops = {
 	.flush = flush, .gfn_written = gfn_written, .pfn_to_virt = pfn_to_virt,
 };
 
+/* An access; a write to a table changes an entry. */
+struct access {
+	gva_t gva;
+	bool write;
+	u64 *entry, value;
+};
+
 /* What the processor does, on our tables: the entry, or 0 for a fault. */
-static u64 guest_access(int me, gva_t gva, bool write)
+static u64 guest_access(int me, const struct access *a)
 {
+	const gva_t gva = a->gva;
+	const bool write = a->write;
 	u64 *table = phys_to_virt(mmu_root(&vcpu[me])), *slot, e;
 	int level;
 
@@ -135,6 +150,8 @@ static u64 guest_access(int me, gva_t gva, bool write)
 	} while (!try_cmpxchg(slot, &e, e | 0x20 | (write ? 0x40 : 0)));
 	if (((e & GENMASK_ULL(51, 12)) >> 12) != READ_ONCE(host_pfn[(e >> 12) % GFNS]))
 		wrong("reaches another page than the host's", e);
+	if (a->entry)
+		WRITE_ONCE(*a->entry, a->value);
 	if (write)
 		__atomic_add_fetch(&version[(e >> 12) % GFNS], 1, __ATOMIC_RELAXED);
 	return e;
@@ -154,8 +171,8 @@ static bool allows(u64 pte, bool write)
 	return (pte & 5) == 5 && (!write || (pte & 2));
 }
 
-/* pte: what the guest's entry is known to be, or 0 if anybody may change it. */
-static void run_access(int me, gva_t gva, bool write, bool known, u64 pte)
+/* pte: what the guest's entry is known to be, if it is. False: it did not go through. */
+static bool run_access(int me, const struct access *a, bool known, u64 pte)
 {
 	enum mmu_verdict r = MMU_RESUME;
 	int tries;
@@ -163,11 +180,11 @@ static void run_access(int me, gva_t gva, bool write, bool known, u64 pte)
 
 	for (tries = 0; tries < 3000 && !READ_ONCE(stop); tries++) {
 		__atomic_add_fetch(&inside[me], 1, __ATOMIC_SEQ_CST);
-		e = guest_access(me, gva, write);
+		e = guest_access(me, a);
 		__atomic_add_fetch(&inside[me], 1, __ATOMIC_SEQ_CST);
 		if (e)
 			break;
-		r = mmu_shadow_fault(&vcpu[me], gva, (write ? 2 : 0) | 4, 0, 0, 0);
+		r = mmu_shadow_fault(&vcpu[me], a->gva, (a->write ? 2 : 0) | 4, 0, 0, 0);
 		__atomic_add_fetch(&faults, 1, __ATOMIC_RELAXED);
 		if (r != MMU_RESUME)
 			break;
@@ -180,17 +197,18 @@ static void run_access(int me, gva_t gva, bool write, bool known, u64 pte)
 	if (r != MMU_RESUME && r != MMU_REFLECT)
 		wrong("verdict", r);
 	if (!known || READ_ONCE(stop))
-		return;
-	if (e && (!allows(pte, write) || (e >> 12) % GFNS != (pte >> 12) % GFNS))
+		return e;
+	if (e && (!allows(pte, a->write) || (e >> 12) % GFNS != (pte >> 12) % GFNS))
 		wrong("an access that the guest's own table does not allow", pte);
-	if (r == MMU_REFLECT && allows(pte, write))
+	if (r == MMU_REFLECT && allows(pte, a->write))
 		wrong("a fault that the guest's own table does not say", pte);
+	return e;
 }
 
 static void load(int me, unsigned int what, bool second_root)
 {
 	struct mmu_paging p = {
-		.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP, .cr4 = X86_CR4_PAE,
+		.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP, .cr4 = X86_CR4_PAE | X86_CR4_PGE,
 		.efer = EFER_LME | EFER_LMA | EFER_NX, .pat = 0x0007040600070406ull,
 		.maxphyaddr = 40, .cr3 = second_root ? 2 << PAGE_SHIFT : 1 << PAGE_SHIFT,
 	};
@@ -199,44 +217,78 @@ static void load(int me, unsigned int what, bool second_root)
 		wrong("mmu_load", me);
 }
 
-/* Entries of tables: 1 and 2 are roots, 3 level 3, 4 level 2, 5… leaf tables. */
-static void edit(int me, int table, int i, u64 pte)
+/* Tables: 1 and 2 are roots, 3 level 3, 4 level 2, 5… leaf tables. */
+#define LEAF_TABLE(table)	(5 + (table))
+#define KERNEL_TABLE(level)	(LEAF_TABLE(KERNEL) + (level) - 1)
+
+static gva_t gva_of(int table, int i)
 {
-	WRITE_ONCE(memory[5 + table][i], pte);
-	set_bit(5 + table, live);
-	mmu_guest_written(&vm, ((5ull + table) << PAGE_SHIFT) + i * 8, 8);	/* as an emulator does */
+	return table == KERNEL ? KERNEL_GVA | (gva_t)i << 12 : (gva_t)table << 21 | (gva_t)i << 12;
 }
 
-static void one_step(int me, u64 *rng, u64 *known)
+/* By an emulator. */
+static void edit(int table, int i, u64 pte)
+{
+	WRITE_ONCE(memory[LEAF_TABLE(table)][i], pte);
+	set_bit(LEAF_TABLE(table), live);
+	mmu_guest_written(&vm, ((u64)LEAF_TABLE(table) << PAGE_SHIFT) + i * 8, 8);
+}
+
+/* By the guest, where it has the table mapped. False: it could not. */
+static bool edit_mapped(int me, int table, int i, u64 pte)
+{
+	struct access a = { gva_of(me, OWN + (table == KERNEL)), true,
+			    &memory[LEAF_TABLE(table)][i], pte };
+
+	return run_access(me, &a, true, (u64)LEAF_TABLE(table) << PAGE_SHIFT | 7);
+}
+
+/* An entry of which only this guest knows, and the flush that it takes. */
+static void change(int me, u64 *rng, int table, int i, u64 *known, u64 pte)
+{
+	int how = next_random(rng) % 8;
+
+	if (how & 1)
+		edit(table, i, pte);
+	else if (!edit_mapped(me, table, i, pte))
+		return;
+	if (how < 4)
+		mmu_invlpg(&vcpu[me], gva_of(table, i));
+	else
+		load(me, *known & GLOBAL ? MMU_LOAD_ALL : MMU_LOAD_CR3, next_random(rng) & 1);
+	*known = pte;
+}
+
+static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 {
 	int i = next_random(rng) % PTES, what = next_random(rng) % 16;
-	bool write = next_random(rng) & 1;
+	bool kernel = next_random(rng) & 1;
+	int table = kernel ? KERNEL : me, index = kernel ? me * PTES + i : i;
 	u64 pte = (TABLES + next_random(rng) % (GFNS - TABLES)) << PAGE_SHIFT |
 		  (next_random(rng) % 4 ? 7 : next_random(rng) % 8);
+	struct access a = { .write = next_random(rng) & 1 };
 
 	if (what < 4) {
-		edit(me, me, i, pte);
-		known[i] = pte;
-		if (what < 3)
-			mmu_invlpg(&vcpu[me], ((gva_t)me << 21) + ((gva_t)i << 12));
-		else
-			load(me, MMU_LOAD_CR3, next_random(rng) & 1);
+		pte |= kernel && next_random(rng) % 4 ? GLOBAL : 0;
+		change(me, rng, table, index, &known[kernel][i], pte);
 	} else if (what == 4) {
-		edit(me, SHARED, i, pte);
-		mmu_invlpg(&vcpu[me], ((gva_t)SHARED << 21) + ((gva_t)i << 12));
+		edit(SHARED, i, pte);
+		mmu_invlpg(&vcpu[me], gva_of(SHARED, i));
 	} else if (what == 5) {
 		load(me, next_random(rng) & 1 ? MMU_LOAD_CR3 : MMU_LOAD_ALL, next_random(rng) & 1);
 	} else if (what < 9) {
-		run_access(me, ((gva_t)SHARED << 21) + ((gva_t)i << 12), write, false, 0);
+		a.gva = gva_of(SHARED, i);
+		run_access(me, &a, false, 0);
 	} else {
-		run_access(me, ((gva_t)me << 21) + ((gva_t)i << 12), write, true, known[i]);
+		a.gva = gva_of(table, index);
+		run_access(me, &a, true, known[kernel][i]);
 	}
 }
 
 static void *guest(void *arg)
 {
 	int me = (int)(long)arg;
-	u64 rng = 0x1234567 * (me + 1), known[PTES] = { 0 };
+	u64 rng = 0x1234567 * (me + 1), known[2][PTES] = { { 0 } };
 	unsigned int changes = ~0u;
 
 	while (!READ_ONCE(stop)) {
@@ -338,9 +390,16 @@ static void make_tables(void)
 	int i;
 
 	memory[1][0] = memory[2][0] = 3 << PAGE_SHIFT | 7;
+	memory[1][511] = memory[2][511] = KERNEL_TABLE(3) << PAGE_SHIFT | 7;
+	memory[KERNEL_TABLE(3)][0] = KERNEL_TABLE(2) << PAGE_SHIFT | 7;
+	memory[KERNEL_TABLE(2)][0] = KERNEL_TABLE(1) << PAGE_SHIFT | 7;
 	memory[3][0] = 4 << PAGE_SHIFT | 7;
 	for (i = 0; i <= SHARED; i++)
-		memory[4][i] = (5ull + i) << PAGE_SHIFT | 7;
+		memory[4][i] = (u64)LEAF_TABLE(i) << PAGE_SHIFT | 7;
+	for (i = 0; i < GUESTS; i++) {
+		memory[LEAF_TABLE(i)][OWN] = (u64)LEAF_TABLE(i) << PAGE_SHIFT | 7;
+		memory[LEAF_TABLE(i)][OWN + 1] = (u64)LEAF_TABLE(KERNEL) << PAGE_SHIFT | 7;
+	}
 }
 
 int main(int argc, char **argv)
