@@ -152,8 +152,11 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 	role.bytes4 = 0;
 	role.key = sp->role.bytes4 ? 0 : gpte >> 59 & 15;
 	role.pat = (gpte & (PT_PWT | PT_PCD)) >> 3 | (gpte & PT_PAT_LARGE ? 4 : 0);
-	if (!(gpte & PT_DIRTY) && !f->write)
+	/* Also where the guest forbids writing: without CR0.WP the supervisor may. */
+	if (!(gpte & PT_DIRTY) && !f->write) {
 		role.access &= ~ACC_WRITE;
+		role.clean = 1;
+	}
 	return role;
 }
 

@@ -80,6 +80,7 @@ union mmu_role {
 		u32 pae_root	: 1;	/* four entries, of one vCPU */
 		u32 key		: 4;	/* direct: the large page's protection key */
 		u32 pat		: 3;	/* direct: its PAT index */
+		u32 clean	: 1;	/* direct: it is not dirty to the guest, so nobody may write it yet */
 	};
 };
 

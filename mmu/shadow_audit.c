@@ -48,6 +48,12 @@ static unsigned int chain_length(const struct mmu_rmap *head)
 	return n;
 }
 
+/* Has the guest's table dirty bits? Not in ROM, where they cannot be set. */
+static bool sets_dirty(const struct mmu_spage *sp)
+{
+	return sp->guest && sp->writable;
+}
+
 /* Invariant 2. A supervisor's write without CR0.WP is the exception: then not for the user. */
 static void check_rights(struct audit *a, const struct mmu_spage *sp, unsigned int i, u64 entry)
 {
@@ -65,6 +71,8 @@ static void check_rights(struct audit *a, const struct mmu_spage *sp, unsigned i
 		complain(a, "out of the sight of SMAP and keys", sp->gfn, entry);
 	if ((entry & PT_WRITE) && !(access & ACC_WRITE) && !super)
 		complain(a, "writable", sp->gfn, entry);
+	if ((entry & PT_WRITE) && (sp->role.direct ? sp->role.clean : sets_dirty(sp) && !(snap & PT_DIRTY)))
+		complain(a, "writable, and not dirty to the guest", sp->gfn, entry);
 }
 
 /* Invariant 1. */
@@ -128,6 +136,9 @@ static void check_link(struct audit *a, const struct mmu_spage *sp, unsigned int
 		complain(a, "points to a table of another role", sp->gfn, entry);
 	if (child->role.access & ~mmu_entry_access(sp, sp->role.direct ? ~PT_NX : snap))
 		complain(a, "points to a table with more rights", sp->gfn, entry);
+	if (child->role.direct && (sp->role.direct ? child->role.clean != sp->role.clean :
+				   !child->role.clean && sets_dirty(sp) && !(snap & PT_DIRTY)))
+		complain(a, "points to a table for a dirty page", sp->gfn, entry);
 }
 
 static void check_entries(struct audit *a, const struct mmu_spage *sp)

@@ -127,6 +127,9 @@ int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp)
 		return -EFAULT;
 	if (sp->role.bytes4)	/* a leaf table is two of ours, a directory four */
 		page += sp->role.quadrant * (sp->role.level == 1 ? PAGE_SIZE / 2 : PAGE_SIZE / 4);
+	/* What had no dirty bits has some now: what is writable for want of them is made again. */
+	if (!sp->writable && (p2m & vm->fmt->write))
+		mmu_spage_empty(vm, sp);
 	sp->writable = p2m & vm->fmt->write;
 	WRITE_ONCE(sp->guest, page);
 	return 0;

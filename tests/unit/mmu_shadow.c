@@ -205,6 +205,22 @@ static void test_without_wp(void **state)
 	assert_int_equal(access_by(1, GVA, write), SM_REFLECTED);	/* which has WP */
 }
 
+/* A large page in small ones: what is writable for want of WP belongs to the page while it is dirty. */
+static void test_split_page_not_dirty_again(void **state)
+{
+	struct gw_access write = { .write = true };
+
+	m.vcpu[0].paging.cr0 &= ~(u64)X86_CR0_WP;
+	put(TABLE(2), 1, to(0, (OPEN | 0x80) & ~2ull));
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	assert_int_equal(access_by(0, 0x200000, write), SM_DONE);
+	put(TABLE(2), 1, to(0, (OPEN | 0x80) & ~0x42ull));
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	assert_int_equal(read_by(0, 0x201000), SM_DONE);
+	assert_int_equal(access_by(0, 0x200000, write), SM_DONE);
+	assert_int_equal(entry_at(TABLE(2), 1), to(0, (OPEN | 0x80) & ~2ull));
+}
+
 /* Tables that rest are write-protected; whoever writes them, the next flush sees it. */
 static void rest(void)
 {
@@ -357,7 +373,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty), TEST(absent_needs_no_flush),
 		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
-		TEST(without_wp), TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
+		TEST(without_wp), TEST(split_page_not_dirty_again),
+		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(switch), TEST(gfn_is_stored), TEST(role_is_compared),
 		TEST(root_survives_reclaim), TEST(limit),
 	};
