@@ -35,12 +35,15 @@ unsigned int mmu_entry_access(const struct mmu_spage *sp, u64 gpte)
 	return access & sp->role.access;
 }
 
-/* A 4 MiB entry as two of 2 MiB; bits 20:13 are address bits 39:32 (APM vol. 2, 5.2.2). */
+/*
+ * A 4 MiB entry as two of 2 MiB; bits 20:13 are address bits 39:32 (APM vol. 2, 5.2.2). The reserved
+ * bit 21, whose place the half takes, is kept as bit 53: an entry that gets it has changed.
+ */
 static u64 split_4m(u32 raw, unsigned int half)
 {
 	u64 base = (raw & GENMASK_ULL(31, 22)) | (raw & GENMASK_ULL(20, 13)) << (32 - 13);
 
-	return base | (u64)half << 21 | (raw & (PT_PAT_LARGE | GENMASK_ULL(11, 0)));
+	return base | (u64)half << 21 | (raw & BIT_ULL(21)) << 32 | (raw & (PT_PAT_LARGE | GENMASK_ULL(11, 0)));
 }
 
 u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw)

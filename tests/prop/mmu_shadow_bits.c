@@ -2,8 +2,8 @@
 /*
  * The shadow path over entry bits × control bits × kinds of access, at two levels at once in
  * each paging mode: the outcome, the outcome again (now in the TLB), what other accesses may do
- * without a flush, and the outcome after the entries have changed and the address is flushed. The
- * model machine knows what is right. Every 101st combination, or all with TEST_LONG.
+ * without a flush, and the outcome after the entries have changed, in one bit or in any, and the
+ * address is flushed. The model machine knows what is right. Every 101st combination, or all with TEST_LONG.
  *
  *	mmu_shadow_bits [STRIDE]
  */
@@ -111,6 +111,45 @@ static void all_accesses(enum sm_mode mode, int upper, unsigned int v, int lower
 		touch(cpu, accesses[a], a & 1);
 }
 
+/* A new history when this one is long. */
+static void forget(struct sm_vcpu *cpu)
+{
+	if (m.writes <= SM_WRITES / 2)
+		return;
+	sm_guest_flush(&m, cpu, MMU_LOAD_ALL);
+	m.writes = 0;
+	memset(m.bucket, 0, sizeof(m.bucket));
+}
+
+/* Each entry used, one of its bits changed, flushed and used again: whatever differs is seen. */
+static void flips(enum sm_mode mode, int level, unsigned int stride)
+{
+	struct sm_vcpu *cpu = &m.vcpu[0];
+	unsigned int n, i, last = ~0u;
+
+	if (mode == SM_PAE && level == 3)
+		return;		/* loaded with CR3: pair() does that */
+	for (i = levels_of(mode); i >= 1; i--)
+		put(mode, i, entry_of(mode, i, OPEN));
+	for (n = 0; n < 16 * 128 * 7 && !m.violations; n += stride) {
+		unsigned int v = n / 7 % 128;
+
+		if (n / (7 * 128) != last) {
+			last = n / (7 * 128);
+			controls(cpu, last);
+		}
+		put(mode, level, entry_of(mode, level, v));
+		sm_guest_invlpg(&m, cpu, GVA | 0x128);
+		for (i = 0; i < 2 * ARRAY_SIZE(accesses); i++)
+			touch(cpu, accesses[i / 2], i & 1);
+		put(mode, level, entry_of(mode, level, v ^ 1u << n % 7));
+		sm_guest_invlpg(&m, cpu, GVA | 0x128);
+		for (i = 0; i < 2 * ARRAY_SIZE(accesses); i++)
+			touch(cpu, accesses[(i + n) / 2 % ARRAY_SIZE(accesses)], i & 1);
+		forget(cpu);
+	}
+}
+
 static void pair(enum sm_mode mode, int upper, int lower, unsigned int stride)
 {
 	struct sm_vcpu *cpu = &m.vcpu[0];
@@ -126,11 +165,7 @@ static void pair(enum sm_mode mode, int upper, int lower, unsigned int stride)
 			controls(cpu, last);
 		}
 		all_accesses(mode, upper, n / COMBOS % COMBOS, lower, n % COMBOS);
-		if (m.writes > SM_WRITES / 2) {		/* begin a new history */
-			sm_guest_flush(&m, cpu, MMU_LOAD_ALL);
-			m.writes = 0;
-			memset(m.bucket, 0, sizeof(m.bucket));
-		}
+		forget(cpu);
 	}
 }
 
@@ -149,6 +184,8 @@ static bool run(const struct sm_config *c, unsigned int stride)
 	for (upper = levels; upper > 1; upper--)
 		for (lower = upper - 1; lower >= 1; lower--)
 			pair(c->mode, upper, lower, upper == 2 ? stride : stride * 8 + 3);
+	for (upper = levels; upper >= 1; upper--)
+		flips(c->mode, upper, stride / 8 + 1);
 	sm_audit(&m);
 	if (m.violations)
 		printf("# %s\n", m.first);
