@@ -25,6 +25,7 @@ int mmu_vm_init(struct mmu_vm *vm, const struct mmu_vm_config *config)
 	vm->levels = config->levels;
 	vm->max_leaf = config->max_leaf;
 	vm->host_pat = config->host_pat;
+	vm->sync_some = MMU_SYNC_SOME;
 	rwlock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->dead);
 	vm->root = mmu_table_new();

@@ -185,6 +185,7 @@ struct mmu_vm {
 	u32 shadow_generation;		/* switches to shadow mode until now */
 	u64 host_pat;			/* the processor's PAT, from the configuration */
 	unsigned long shadow_max;	/* so many shadow pages at most; 0: no limit */
+	unsigned int sync_some;		/* entries compared in one go although others wait */
 
 	struct mmu_vm_stat stat;
 };

@@ -90,6 +90,14 @@ union mmu_role {
 
 #define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
 
+/* How much to compare; each includes those before it. */
+enum mmu_sync_kind {
+	MMU_SYNC_VISIT,		/* what a CR3 load asks for */
+	MMU_SYNC_TRACED,	/* tables that are write-protected as well */
+	MMU_SYNC_GLOBAL,	/* … and those with nothing but global pages */
+	MMU_SYNC_KINDS
+};
+
 struct mmu_spage {
 	u64 *entries;			/* ours */
 	u64 *snap;			/* [i]: the guest's entry that entries[i] was made from */
@@ -109,6 +117,7 @@ struct mmu_spage {
 	unsigned int rests;		/* cost of visits in a row that found nothing */
 	unsigned int patience;		/* that much makes it traced */
 	u64 written;			/* shadow->written when it and all below were last compared */
+	u64 synced[MMU_SYNC_KINDS];	/* shadow->syncs when that was last begun, by how much was compared */
 	u16 nr_present;
 	u16 nr_nonglobal;		/* leaves that a CR3 load is meant for */
 	unsigned long present[BITS_TO_LONGS(MMU_ENTRIES)];
@@ -122,6 +131,8 @@ struct mmu_spage {
 	struct list_head root_link;	/* list_lock: shadow->roots */
 	struct list_head rest_link;	/* list_lock: shadow->resting */
 };
+
+#define MMU_SYNC_SOME	(64 << 10)	/* entries compared: some tens of microseconds */
 
 #define SHADOW_HASH_BITS	12
 #define SHADOW_DIR	4096	/* GiB of guest memory whose reverse maps are found fast */
@@ -165,6 +176,7 @@ struct mmu_shadow {
 	 */
 	atomic64_t parts_gone;
 	atomic64_t written;		/* how often devices may have written the guest's tables */
+	atomic64_t syncs;		/* how often somebody began to compare tables */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 
 	gfn_t upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to, as gfn + 1 */
@@ -327,20 +339,12 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 
 /* ---- shadow_sync.c ---- */
 
-/* how much of mmu_sync_tree */
-#define MMU_SYNC_VISIT	0	/* what a CR3 load asks for */
-#define MMU_SYNC_TRACED	BIT(0)	/* tables that are write-protected as well */
-#define MMU_SYNC_GLOBAL	BIT(1)	/* … and those with nothing but global pages */
-#define MMU_SYNC_ALL	BIT(2)	/* look at all tables for some to visit, whatever the busy bits say */
-
 /* Are global pages left alone by a CR3 load? Only if they are reached on one way alone. */
 static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)
 {
 	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below);
 }
 
-/* Compare sp, and the tables below, with the guest's. sp->lock not held; the parents' may be. */
-void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how);
 /* An spage that was there already is about to be linked; kernel: below the upper half of a root. */
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel);
 /* Compare this table alone. */

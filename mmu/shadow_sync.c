@@ -144,26 +144,90 @@ static struct mmu_spage *child_of(struct mmu_spage *sp, unsigned int i)
 	return (entry & PT_PRESENT) && !mmu_sp_leaf(sp, entry) ? mmu_spage_at(entry) : NULL;
 }
 
-static bool to_compare(const struct mmu_spage *sp, unsigned int how)
+/*
+ * Work of comparing is counted in entries. A guest can make trees of tables that are large, and
+ * reach a table on hundreds of millions of ways, each of its levels pointing to the next with
+ * all 512 entries: so no table is looked at twice in one go, and after vm->sync_some others who
+ * wait go first, after SYNC_MUCH times that in any case. Where a table is linked, locks of
+ * spages are held: what is below and was not compared by then is unlinked.
+ */
+#define SYNC_TABLE	64		/* what each table costs besides */
+#define SYNC_MUCH	16
+
+struct sync {
+	enum mmu_sync_kind kind;
+	u64 since;		/* what was compared by anybody since then will do */
+	u64 written;		/* by devices, when it began */
+	bool all;		/* look at all tables for some to visit, whatever the busy bits say */
+	long left;
+	bool progress;		/* some table is through: those above it are begun again after a pause */
+	bool cut;		/* when nothing is left: unlink the rest, rather than stop */
+};
+
+static void sync_start(struct mmu_shadow *shadow, struct sync *s)
+{
+	s->all = mmu_without(shadow->vm, MMU_PART_BUSY);
+	/* In this order: what a device writes in between is for the next one. */
+	s->written = atomic64_read(&shadow->written);
+	s->since = atomic64_inc_return(&shadow->syncs);
+}
+
+static bool to_compare(const struct mmu_spage *sp, enum mmu_sync_kind kind)
 {
 	if (sp->role.direct || sp->role.pae_root)
 		return false;
-	if (how & MMU_SYNC_GLOBAL)
+	if (kind == MMU_SYNC_GLOBAL)
 		return true;
 	if (READ_ONCE(sp->traced))
-		return how & MMU_SYNC_TRACED;
+		return kind == MMU_SYNC_TRACED;
 	return READ_ONCE(sp->visit);
 }
 
-/* A leaf table below another one. False: it is torn. */
-static bool sync_leaf(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+static u64 sync_begin(const struct mmu_shadow *shadow)
 {
+	u64 begun = atomic64_read(&shadow->syncs);
+
+	smp_rmb();	/* before the guest's entries */
+	return begun;
+}
+
+/* All of sp, and below, was compared that was there at the time begun. Another vCPU may have been faster. */
+static void sync_end(struct mmu_spage *sp, struct sync *s, u64 begun)
+{
+	unsigned int i;
+
+	for (i = 0; i <= s->kind; i++)
+		if (READ_ONCE(sp->synced[i]) < begun)
+			WRITE_ONCE(sp->synced[i], begun);
+	s->progress = true;
+}
+
+static bool is_synced(const struct mmu_spage *sp, const struct sync *s)
+{
+	return READ_ONCE(sp->synced[s->kind]) >= s->since;
+}
+
+static bool pause_here(struct mmu_vm *vm, const struct sync *s)
+{
+	if (s->cut || !s->progress)
+		return false;
+	return s->left <= 0 ||
+	       (s->left <= (SYNC_MUCH - 1) * (long)vm->sync_some && mmu_should_yield(vm));
+}
+
+/* A leaf table below another one. False: it is torn. */
+static bool sync_leaf(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
+{
+	u64 begun = sync_begin(vcpu->vm->shadow);
 	bool done = true;
 
 	mmu_spage_lock(sp);
-	if (to_compare(sp, how))
-		done = visit(vcpu, sp, how || sp->kernel);
+	if (to_compare(sp, s->kind))
+		done = visit(vcpu, sp, s->kind || s->all || sp->kernel);
+	s->left -= SYNC_TABLE + sp->nr_present;
 	mmu_spage_unlock(sp);
+	if (done)
+		sync_end(sp, s, begun);
 	return done;
 }
 
@@ -182,32 +246,53 @@ static void unlink_torn(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned in
 	mmu_spage_unlock(sp);
 }
 
-static void sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, unsigned int how)
+/* Any part may go at any moment: what is needed is linked again, compared by itself. */
+static void cut_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+{
+	mmu_spage_lock(sp);
+	if (child_of(sp, i))
+		mmu_entry_remove(vcpu->vm, sp, i);
+	mmu_spage_unlock(sp);
+}
+
+static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s);
+
+/* False: not finished. */
+static bool sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, struct sync *s)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_spage *child = child_of(sp, i);
 
-	if (child) {
+	if (child && !is_synced(child, s)) {
+		if (pause_here(vcpu->vm, s))
+			return false;
 		if (child->role.level > 1) {
-			mmu_sync_tree(vcpu, child, how);
-		} else if (!sync_leaf(vcpu, child, how)) {
+			if (!sync_tree(vcpu, child, s))
+				return false;
+		} else if (!sync_leaf(vcpu, child, s)) {
 			unlink_torn(vcpu, sp, i, child);
-			return;
+			return true;
 		}
-		if (mmu_spage_needs_visit(child))
-			return;
 	}
+	if (child && mmu_spage_needs_visit(child))
+		return true;
 	/* Again, now that nobody can want a visit without setting the bit. */
 	spin_lock(&shadow->list_lock);
 	if (!child || !mmu_spage_needs_visit(child))
 		clear_bit(i, sp->busy);
 	spin_unlock(&shadow->list_lock);
+	return true;
 }
 
-void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+/*
+ * Compare sp, and the tables below, with the guest's. sp->lock not held; the parents' may be.
+ * False: not finished. Tables that are through are not done again.
+ */
+static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
 {
-	const unsigned long *from = how ? sp->present : sp->busy;
+	const unsigned long *from = s->kind || s->all ? sp->present : sp->busy;
 	unsigned long below[BITS_TO_LONGS(MMU_ENTRIES)];
+	u64 begun = sync_begin(vcpu->vm->shadow);
 	unsigned int i;
 
 	/*
@@ -215,41 +300,45 @@ void mmu_sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how
 	 * here, or it was compared after what the guest wrote before this flush.
 	 */
 	mmu_spage_lock(sp);
-	if (to_compare(sp, how))
+	if (to_compare(sp, s->kind))
 		visit(vcpu, sp, true);
 	if (sp->role.level > 1)
 		for (i = 0; i < ARRAY_SIZE(below); i++)
 			below[i] = READ_ONCE(from[i]);
+	s->left -= SYNC_TABLE + sp->nr_present;
 	mmu_spage_unlock(sp);
-	if (sp->role.level == 1)
-		return;
-	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG) {
+	for (i = 0; i < MMU_ENTRIES && sp->role.level > 1; i += BITS_PER_LONG) {
 		unsigned long left = below[i / BITS_PER_LONG];
 
-		for (; left; left &= left - 1)
-			sync_below(vcpu, sp, i + __ffs(left), how);
+		for (; left; left &= left - 1) {
+			if (s->cut && s->left <= 0)
+				cut_below(vcpu, sp, i + __ffs(left));
+			else if (!sync_below(vcpu, sp, i + __ffs(left), s))
+				return false;
+		}
 	}
+	sync_end(sp, s, begun);
+	return true;
 }
 
 /*
  * The same from a root, or from a table that is about to be linked. If a device may have written
  * tables since this was done last, those at rest are compared as well.
  */
-static void sync_from(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int how)
+static bool sync_from(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
 {
-	u64 written = atomic64_read(&vcpu->vm->shadow->written);
-
-	if (READ_ONCE(sp->written) != written)
-		how |= MMU_SYNC_TRACED;
-	if (mmu_without(vcpu->vm, MMU_PART_BUSY))
-		how |= MMU_SYNC_ALL;
-	mmu_sync_tree(vcpu, sp, how);
-	WRITE_ONCE(sp->written, written);
+	if (s->kind == MMU_SYNC_VISIT && READ_ONCE(sp->written) != s->written)
+		s->kind = MMU_SYNC_TRACED;
+	if (!is_synced(sp, s) && !sync_tree(vcpu, sp, s))
+		return false;
+	WRITE_ONCE(sp->written, s->written);
+	return true;
 }
 
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	struct sync s = { .left = vcpu->vm->sync_some, .cut = true };
 
 	/*
 	 * A kernel's table also in the lower half: then global pages may be reached on two
@@ -258,8 +347,10 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	if (sp->kernel && !kernel)
 		WRITE_ONCE(shadow->kernel_below, true);
 	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	sync_from(vcpu, sp, !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(shadow) ?
-			    MMU_SYNC_VISIT : MMU_SYNC_GLOBAL);
+	s.kind = !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
+									   : MMU_SYNC_GLOBAL;
+	sync_start(shadow, &s);
+	sync_from(vcpu, sp, &s);
 }
 
 /* entries[i] is on the path of an INVLPG. */
@@ -425,29 +516,31 @@ static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
 	return mmu_spage_get(vcpu, gfn, role, false, found);
 }
 
-/* vm->lock held. what: MMU_LOAD_*. False: the vCPU's cache is used up. */
-static bool load_root(struct mmu_vcpu *vcpu, unsigned int what)
+enum load { LOADED, NEED_CACHE, PAUSED };
+
+/* vm->lock held. what: MMU_LOAD_*. PAUSED: let others go first, and call again with the same s. */
+static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct sync *s)
 {
-	unsigned int how = what & MMU_LOAD_ALL ? MMU_SYNC_GLOBAL : MMU_SYNC_VISIT;
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_spage *sp = vcpu->pae_root;
-	bool found = true, same;
+	bool found = true;
 
 	if (vcpu->levels > 3)
 		sp = find_root(vcpu, &found);
 	else if (!mmu_load_pae(vcpu))
-		return false;
+		return NEED_CACHE;
 	if (!sp)
-		return false;
-	same = sp == vcpu->root;
+		return NEED_CACHE;
+	if (what & MMU_LOAD_ALL || !mmu_globals_rest(shadow))
+		s->kind = MMU_SYNC_GLOBAL;
+	/* Where the guest has flushed nothing, everything may stay as it is. */
+	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !sync_from(vcpu, sp, s))
+		return PAUSED;
 	spin_lock(&shadow->list_lock);
 	use_root(vcpu, sp);
 	spin_unlock(&shadow->list_lock);
 	vcpu->root_hpa = virt_to_phys(sp->entries);
-	/* Where the guest has flushed nothing, everything may stay as it is. */
-	if (found && !(same && what == MMU_LOAD_WRITTEN))
-		sync_from(vcpu, sp, mmu_globals_rest(shadow) ? how : how | MMU_SYNC_GLOBAL);
-	return true;
+	return LOADED;
 }
 
 /* The bits of the role that all tables of a vCPU have in common. */
@@ -586,26 +679,17 @@ static enum mmu_verdict out_of_memory(struct mmu_vcpu *vcpu)
 /* Roots that differ may have gone out of use: look again after so many loads. */
 #define UPPER_AGAIN	256
 
-enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
-			  unsigned int flags)
+/* Make p's root the vCPU's, brought up to date. */
+static enum mmu_verdict load_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p,
+				    unsigned int what, unsigned int flags)
 {
 	struct mmu_vm *vm = vcpu->vm;
-	unsigned int tries;
-	bool done = false;
+	struct sync s = { .kind = MMU_SYNC_VISIT };
+	enum load result = NEED_CACHE;
+	unsigned int tries = 0;
 
-	if (!vm->shadow)
-		return load_nested(vcpu, p);
-	vcpu->stat.loads++;
-	if (vcpu->shadow_generation != vm->shadow->generation) {
-		vcpu->root = NULL;
-		if (vcpu->pae_root)
-			vcpu->pae_root->users = 0;
-		vcpu->shadow_generation = vm->shadow->generation;
-	}
-	if (what & MMU_LOAD_WRITTEN)
-		mmu_devices_ran(vm);
-	set_paging(vcpu, p);
-	for (tries = 0; !done && tries < LOAD_TRIES; tries++) {
+	sync_start(vm->shadow, &s);
+	while (result != LOADED && tries < LOAD_TRIES) {
 		if (!mmu_cache_enough(vcpu)) {
 			if (flags & MMU_ATOMIC)
 				return MMU_SLEEP;
@@ -613,12 +697,49 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 				return out_of_memory(vcpu);
 		}
 		agree(vcpu, p);
+		s.left = SYNC_MUCH * (long)vm->sync_some;
+		s.progress = false;
 		read_lock(&vm->lock);
-		done = load_root(vcpu, what);
+		result = load_root(vcpu, what, &s);
 		read_unlock(&vm->lock);
+		tries += result == NEED_CACHE;
+		if (result == PAUSED && (flags & MMU_ATOMIC))
+			return MMU_SLEEP;
+		if (result == PAUSED)
+			cond_resched();
 	}
-	if (WARN_ON_ONCE(!done))
-		return out_of_memory(vcpu);
+	return WARN_ON_ONCE(result != LOADED) ? out_of_memory(vcpu) : MMU_RESUME;
+}
+
+/* A vCPU's own root outlives shadow mode; what it knows of the last time does not hold. */
+static void forget_life(struct mmu_spage *sp)
+{
+	sp->users = 0;
+	sp->written = 0;
+	memset(sp->synced, 0, sizeof(sp->synced));
+}
+
+enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
+			  unsigned int flags)
+{
+	struct mmu_vm *vm = vcpu->vm;
+	enum mmu_verdict verdict;
+
+	if (!vm->shadow)
+		return load_nested(vcpu, p);
+	vcpu->stat.loads++;
+	if (vcpu->shadow_generation != vm->shadow->generation) {
+		vcpu->root = NULL;
+		if (vcpu->pae_root)
+			forget_life(vcpu->pae_root);
+		vcpu->shadow_generation = vm->shadow->generation;
+	}
+	if (what & MMU_LOAD_WRITTEN)
+		mmu_devices_ran(vm);
+	set_paging(vcpu, p);
+	verdict = load_paging(vcpu, p, what, flags);
+	if (verdict != MMU_RESUME)
+		return verdict;
 	parts_gone(vcpu);
 	if (unlikely(READ_ONCE(vm->shadow->upper_differs) && !(vcpu->stat.loads % UPPER_AGAIN)))
 		WRITE_ONCE(vm->shadow->upper_due, true);

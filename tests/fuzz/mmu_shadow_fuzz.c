@@ -47,13 +47,7 @@ static bool ask_resched(void)
 
 static void others_run(void)
 {
-	struct sm *m = &machine;
-
-	if (m->in_event)
-		return;
-	m->in_event = true;
-	sm_event(m);
-	m->in_event = false;
+	sm_others_run(&machine);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);

@@ -720,6 +720,10 @@ int sm_set_mode(struct sm *m, bool shadow)
 
 	sm_trace(m, "mode %s", shadow ? "shadow" : "nested");
 	r = mmu_vm_set_mode(&m->vm, shadow ? MMU_SHADOW : MMU_NESTED);
+	for (i = 0; i < SM_VCPUS; i++) {
+		sm_hw_flush(&m->vcpu[i]);
+		m->vcpu[i].loaded = false;
+	}
 	for (i = 0; i < SM_VCPUS; i++)
 		sm_guest_flush(m, &m->vcpu[i], MMU_LOAD_ALL);
 	return r;

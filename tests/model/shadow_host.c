@@ -177,12 +177,11 @@ static bool fault_in(struct sm *m, gfn_t gfn, bool write, bool atomic)
 	return true;
 }
 
-/* Others get on while a vCPU's thread is out of all locks. */
-static void let_others(struct sm *m, unsigned int pct, bool atomic)
+void sm_others_run(struct sm *m)
 {
 	struct sm_bits ad;
 
-	if (!m->config.races || atomic || m->in_event || !sm_chance(m, pct))
+	if (m->in_event)
 		return;
 	m->in_event = true;
 	sm_sync_history(m);
@@ -190,6 +189,12 @@ static void let_others(struct sm *m, unsigned int pct, bool atomic)
 	sm_event(m);
 	m->ad = ad;
 	m->in_event = false;
+}
+
+static void let_others(struct sm *m, unsigned int pct, bool atomic)
+{
+	if (m->config.races && !atomic && !m->in_event && sm_chance(m, pct))
+		sm_others_run(m);
 }
 
 static void gfn_to_page(struct mmu_vm *vm, gfn_t gfn, unsigned int flags, struct mmu_host_page *out)
@@ -671,6 +676,8 @@ int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 		return r;
 	m->vm.shadow_max = config->pages_max;
 	m->vm.shadow_without = config->parts ? without(seed) : 0;
+	if (config->sync_some)
+		m->vm.sync_some = config->sync_some;
 	r = init_vcpus(m);
 	if (r) {
 		mmu_vm_fini(&m->vm);

@@ -139,6 +139,7 @@ struct sm_config {
 	bool yields;
 	bool switches;		/* nested <-> shadow */
 	bool parts;		/* some parts of shadow mode are switched off */
+	unsigned int sync_some;	/* entries compared in one go; 0: as mmu/ has it */
 };
 
 struct sm {
@@ -201,6 +202,8 @@ void sm_slot_event(struct sm *m);
 void sm_host_end(struct sm *m, bool all);
 void sm_wrote(struct sm *m, gfn_t gfn);
 void sm_audit(struct sm *m);
+/* Others get on while a thread is out of all locks, or lets go of one for them. No nesting. */
+void sm_others_run(struct sm *m);
 
 /* shadow_oracle.c */
 void sm_store(struct sm *m, gpa_t gpa, u64 value, int size);

@@ -16,26 +16,36 @@
 #define STEPS_MAX	20000
 
 static const struct sm_config configs[] = {
-	{ "paging off", SM_OFF, 4, 3, 0, 10, false, false, false, false, false },
-	{ "32-bit", SM_32, 4, 3, 0, 10, false, false, false, false, false },
-	{ "32-bit with 4 MiB pages", SM_PSE, 4, 3, 0, 10, false, false, false, false, false },
-	{ "PAE", SM_PAE, 4, 3, 0, 10, false, false, false, false, false },
-	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, false, false },
-	{ "5 levels", SM_LA57, 5, 3, 0, 5, false, false, false, false, false },
-	{ "4 levels, few shadow pages", SM_LONG, 4, 3, 12, 5, false, false, false, false, false },
-	{ "4 levels, guest runs until the flush", SM_LONG, 4, 3, 0, 5, false, true, false, false, false },
-	{ "4 levels, stale answers", SM_LONG, 4, 3, 0, 5, true, false, false, false, false },
-	{ "4 levels, lock dropped between chunks", SM_LONG, 4, 3, 0, 5, false, false, true, false, false },
-	{ "paging off, everything", SM_OFF, 4, 3, 0, 30, true, true, true, true, false },
-	{ "32-bit, everything", SM_PSE, 4, 2, 0, 10, true, true, true, true, false },
-	{ "PAE, everything", SM_PAE, 5, 2, 10, 10, true, true, true, true, false },
-	{ "4 levels, everything", SM_LONG, 4, 2, 0, 10, true, true, true, true, false },
-	{ "4 levels under a host with 5, everything", SM_LONG, 5, 3, 20, 10, true, true, true, true, false },
-	{ "5 levels, everything", SM_LA57, 5, 3, 0, 10, true, true, true, true, false },
-	{ "32-bit, with parts switched off", SM_PSE, 4, 3, 0, 10, true, true, true, true, true },
-	{ "PAE, with parts switched off", SM_PAE, 4, 3, 0, 10, true, true, true, true, true },
-	{ "4 levels, with parts switched off", SM_LONG, 4, 3, 0, 5, false, false, false, false, true },
-	{ "4 levels, everything, with parts switched off", SM_LONG, 4, 3, 20, 10, true, true, true, true, true },
+	{ "paging off", SM_OFF, 4, 3, 0, 10, false, false, false, false, false, 0 },
+	{ "32-bit", SM_32, 4, 3, 0, 10, false, false, false, false, false, 0 },
+	{ "32-bit with 4 MiB pages", SM_PSE, 4, 3, 0, 10, false, false, false, false, false, 0 },
+	{ "PAE", SM_PAE, 4, 3, 0, 10, false, false, false, false, false, 0 },
+	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, false, false, 0 },
+	{ "5 levels", SM_LA57, 5, 3, 0, 5, false, false, false, false, false, 0 },
+	{ "4 levels, few shadow pages", SM_LONG, 4, 3, 12, 5, false, false, false, false,
+	  false, 0 },
+	{ "4 levels, guest runs until the flush", SM_LONG, 4, 3, 0, 5, false, true, false,
+	  false, false, 0 },
+	{ "4 levels, stale answers", SM_LONG, 4, 3, 0, 5, true, false, false, false, false, 0 },
+	{ "4 levels, lock dropped between chunks", SM_LONG, 4, 3, 0, 5, false, false, true,
+	  false, false, 0 },
+	{ "paging off, everything", SM_OFF, 4, 3, 0, 30, true, true, true, true, false, 0 },
+	{ "32-bit, everything", SM_PSE, 4, 2, 0, 10, true, true, true, true, false, 0 },
+	{ "PAE, everything", SM_PAE, 5, 2, 10, 10, true, true, true, true, false, 0 },
+	{ "4 levels, everything", SM_LONG, 4, 2, 0, 10, true, true, true, true, false, 0 },
+	{ "4 levels under a host with 5, everything", SM_LONG, 5, 3, 20, 10, true, true, true,
+	  true, false, 0 },
+	{ "5 levels, everything", SM_LA57, 5, 3, 0, 10, true, true, true, true, false, 0 },
+	{ "32-bit, with parts switched off", SM_PSE, 4, 3, 0, 10, true, true, true, true, true, 0 },
+	{ "PAE, with parts switched off", SM_PAE, 4, 3, 0, 10, true, true, true, true, true, 0 },
+	{ "4 levels, with parts switched off", SM_LONG, 4, 3, 0, 5, false, false, false,
+	  false, true, 0 },
+	{ "4 levels, everything, with parts switched off", SM_LONG, 4, 3, 20, 10, true, true,
+	  true, true, true, 0 },
+	{ "4 levels, compared in pieces", SM_LONG, 4, 3, 0, 5, false, true, true, false, false, 4 },
+	{ "5 levels, few shadow pages, compared in pieces, everything", SM_LA57, 5, 3, 16, 10,
+	  true, true,
+	  true, true, false, 16 },
 };
 
 static struct sm machine;
@@ -47,16 +57,9 @@ static bool ask_resched(void)
 	return sm_random(&machine, 3) == 0;
 }
 
-/* What others do when the lock is dropped between chunks: no nesting. */
 static void others_run(void)
 {
-	struct sm *m = &machine;
-
-	if (m->in_event)
-		return;
-	m->in_event = true;
-	sm_event(m);
-	m->in_event = false;
+	sm_others_run(&machine);
 }
 
 /* The steps that are not left out. Returns whether nothing was wrong. */
