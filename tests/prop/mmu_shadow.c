@@ -3,7 +3,7 @@
  * Shadow mode against the model machine: random guests in every paging mode, a host that
  * never keeps still, audit after every step. One line of TAP for each configuration.
  *
- *	mmu_shadow [SEED [STEPS]]
+ *	mmu_shadow [SEED [STEPS [LIVES [CONFIG]]]]
  *	mmu_shadow shrink CONFIG SEED STEPS	the few steps that matter, with what they do
  */
 #include <stdio.h>
@@ -159,7 +159,9 @@ static void life(const struct sm_config *c, unsigned int n, u64 seed, int steps,
 
 int main(int argc, char **argv)
 {
-	unsigned int i;
+	int lives = argc > 3 ? atoi(argv[3]) : getenv("TEST_LONG") ? 400 : 10;
+	unsigned int i = argc > 4 ? atoi(argv[4]) % ARRAY_SIZE(configs) : 0;
+	unsigned int last = argc > 4 ? i : ARRAY_SIZE(configs) - 1;
 
 	if (argc == 5 && !strcmp(argv[1], "shrink")) {
 		shrink(&configs[atoi(argv[2]) % ARRAY_SIZE(configs)], strtoull(argv[3], NULL, 0),
@@ -167,9 +169,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	printf("1..%zu\n", ARRAY_SIZE(configs));
-	for (i = 0; i < ARRAY_SIZE(configs); i++)
+	printf("1..%u\n", last - i + 1);
+	for (; i <= last; i++)
 		life(&configs[i], i + 1, argc > 1 ? strtoull(argv[1], NULL, 0) : 1,
-		     argc > 2 ? min(atoi(argv[2]), STEPS_MAX) : 600, getenv("TEST_LONG") ? 400 : 10);
+		     argc > 2 ? min(atoi(argv[2]), STEPS_MAX) : 600, lives);
 	return 0;
 }
