@@ -619,12 +619,14 @@ enum sm_outcome sm_access(struct sm *m, struct sm_vcpu *v, struct sm_access *x)
 /* The guest's registers have changed as what says (MMU_LOAD_*). */
 void sm_guest_flush(struct sm *m, struct sm_vcpu *v, unsigned int what)
 {
+	u64 begin = ++m->now;	/* what others write from now on may be seen, or not yet */
+
 	sm_trace(m, "cpu %ld load %#x: cr0 %#llx cr3 %#llx cr4 %#llx efer %#llx",
 		 (long)(v - m->vcpu), what, v->paging.cr0, v->paging.cr3, v->paging.cr4,
 		 v->paging.efer);
 	load(m, v, what);
 	if (what & (MMU_LOAD_ALL | MMU_LOAD_CR3))
-		sm_note_flush(m, v, what & MMU_LOAD_ALL ? SM_FLUSH_ALL : SM_FLUSH_CR3, 0);
+		sm_note_flush(v, what & MMU_LOAD_ALL ? SM_FLUSH_ALL : SM_FLUSH_CR3, 0, begin);
 }
 
 static bool pae(const struct sm_vcpu *v)
@@ -645,7 +647,7 @@ bool sm_guest_cr3(struct sm *m, struct sm_vcpu *v, u64 cr3)
 		if (gpa >> PAGE_SHIFT >= SM_GFNS || !sm_slot_of(m, gpa >> PAGE_SHIFT))
 			return false;
 		pdptrs[i] = sm_load(m, gpa, 8);
-		if ((pdptrs[i] & 1) && (pdptrs[i] & (GENMASK_ULL(63, SM_MAXPHYADDR) | 0x1e6)))
+		if ((pdptrs[i] & 1) && (pdptrs[i] & (~0ull << v->paging.maxphyaddr | 0x1e6)))
 			return false;
 	}
 	if (v->roots == SM_ROOTS)
@@ -661,6 +663,7 @@ bool sm_guest_cr3(struct sm *m, struct sm_vcpu *v, u64 cr3)
 
 void sm_guest_invlpg(struct sm *m, struct sm_vcpu *v, gva_t gva)
 {
+	u64 begin = ++m->now;
 	bool all;
 
 	gva = linear(v, gva);
@@ -679,7 +682,7 @@ void sm_guest_invlpg(struct sm *m, struct sm_vcpu *v, gva_t gva)
 		sm_hw_flush(v);
 	else
 		sm_hw_flush_page(v, gva);
-	sm_note_flush(m, v, SM_FLUSH_PAGE, gva);
+	sm_note_flush(v, SM_FLUSH_PAGE, gva, begin);
 }
 
 struct bytes { const u8 *buf; unsigned int len; };

@@ -33,6 +33,7 @@
 #define SM_TLB		64
 #define SM_PSC		8
 #define SM_MAXPHYADDR	40		/* of the guest */
+#define SM_UNLIKE_BITS	36		/* of the vCPU that is unlike the others */
 #define SM_HOST_PAT	0x0407050600070106ull
 #define SM_WRITES	(1 << 17)	/* writes remembered in one life */
 #define SM_FLUSHES	4096
@@ -173,6 +174,7 @@ struct sm {
 
 	/* the guest */
 	u64 pat;
+	bool unlike;		/* the last vCPU's CPUID has less than the others' */
 	u64 space[SM_MODES][SM_SPACES];	/* values for CR3 */
 
 	/* the simulation */
@@ -210,7 +212,7 @@ void sm_store(struct sm *m, gpa_t gpa, u64 value, int size);
 u64 sm_load(struct sm *m, gpa_t gpa, int size);
 void sm_sync_history(struct sm *m);
 void sm_note_bits(struct sm *m, u64 at, u64 old, u64 new);
-void sm_note_flush(struct sm *m, struct sm_vcpu *v, enum sm_flush_kind kind, gva_t gva);
+void sm_note_flush(struct sm_vcpu *v, enum sm_flush_kind kind, gva_t gva, u64 time);
 struct gw_cpu sm_gw_cpu(const struct sm_vcpu *v, bool ac);
 /* What the guest's tables say now. */
 struct gw_result sm_truth_walk(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a,

@@ -91,8 +91,8 @@ void sm_sync_history(struct sm *m)
 	}
 }
 
-/* The vCPU relies on nothing older, or on nothing older of that kind. */
-void sm_note_flush(struct sm *m, struct sm_vcpu *v, enum sm_flush_kind kind, gva_t gva)
+/* The vCPU relies on nothing older than time, or on nothing older of that kind. */
+void sm_note_flush(struct sm_vcpu *v, enum sm_flush_kind kind, gva_t gva, u64 time)
 {
 	if (v->flushes == SM_FLUSHES)	/* forgetting makes the check weaker, not wrong */
 		return;
@@ -101,7 +101,7 @@ void sm_note_flush(struct sm *m, struct sm_vcpu *v, enum sm_flush_kind kind, gva
 		v->root[0] = v->root[v->roots - 1];
 		v->roots = 1;
 	}
-	v->flush[v->flushes++] = (struct sm_flush){ ++m->now, kind, gva };
+	v->flush[v->flushes++] = (struct sm_flush){ time, kind, gva };
 }
 
 /* Since when a translation of a page of that size was not flushed. */
@@ -137,12 +137,11 @@ struct gw_cpu sm_gw_cpu(const struct sm_vcpu *v, bool ac)
 	};
 }
 
-/* A walk in which each entry takes one of the values it had since a time. */
+/* A walk in which each entry takes one of the values it had since a time, or is not there any more. */
 struct choice {
 	struct gw_memory memory;
 	struct sm *m;
 	u64 since;
-	bool gone_too;		/* tables in slots that went since then count */
 	unsigned int pick[5], nr[5];
 	u64 until[5], value[5];
 	int depth;
@@ -190,15 +189,16 @@ static bool choose(const struct gw_memory *memory, uint64_t at, int width, uint6
 	struct choice *c = container_of(memory, struct choice, memory);
 	u64 v, until, gone = is_ram(c->m, at) ? U64_MAX : gone_at(c->m, at);
 	int i = c->depth++;
+	unsigned int n = c->pick[i];
 
-	if (gone <= c->since || (gone != U64_MAX && !c->gone_too)) {
-		c->nr[i] = 1;
+	if (gone <= c->since || (gone != U64_MAX && n-- == 0)) {
+		c->nr[i] = gone <= c->since ? 1 : 2;
 		c->until[i] = U64_MAX;
 		return false;
 	}
-	if (!value_since(c, at, width, c->pick[i], &v, &until))
+	if (!value_since(c, at, width, n, &v, &until))
 		return false;
-	c->nr[i] = c->pick[i] + 1 + value_since(c, at, width, c->pick[i] + 1, &(u64){ 0 }, &(u64){ 0 });
+	c->nr[i] = c->pick[i] + 1 + value_since(c, at, width, n + 1, &(u64){ 0 }, &(u64){ 0 });
 	c->until[i] = min(until, gone);
 	c->value[i] = *value = v;
 	return true;
@@ -311,7 +311,7 @@ bool sm_may_reach(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a
 	int i, tries = 0;
 
 	for (i = v->roots - 1; i >= 0; i--) {
-		struct choice c = { .memory.load = choose, .m = m, .gone_too = true };
+		struct choice c = { .memory.load = choose, .m = m };
 
 		c.since = v->flushes ? v->flush[0].time : 0;
 		cpu.cr3 = v->root[i].cr3;
@@ -334,20 +334,16 @@ bool sm_may_end(struct sm *m, struct sm_vcpu *v, gva_t gva, struct gw_access a, 
 		bool (*wanted)(struct sm *m, const struct gw_result *r, u64 arg), u64 arg)
 {
 	struct gw_cpu cpu = sm_gw_cpu(v, ac);
-	int gone_too, tries = 0;
+	struct choice c = { .memory.load = choose, .m = m, .since = since };
+	int tries = 0;
 
-	for (gone_too = 0; gone_too < 2; gone_too++) {
-		struct choice c = { .memory.load = choose, .m = m, .since = since,
-				    .gone_too = gone_too };
+	do {
+		struct gw_result r;
 
-		do {
-			struct gw_result r;
-
-			c.depth = 0;
-			r = gw_walk(&cpu, &c.memory, gva, a, false);
-			if (wanted(m, &r, arg))
-				return true;
-		} while (next_choice(&c) && ++tries < 20000);
-	}
+		c.depth = 0;
+		r = gw_walk(&cpu, &c.memory, gva, a, false);
+		if (wanted(m, &r, arg))
+			return true;
+	} while (next_choice(&c) && ++tries < 20000);
 	return tries >= 20000;
 }
