@@ -258,7 +258,7 @@ struct mmu_vcpu {
 	struct mmu_paging paging;
 	u32 shadow_generation;		/* the one that root belongs to */
 	u64 parts_seen;			/* shadow->parts_gone when the TLB was last emptied */
-	u32 role;			/* union mmu_role: what all its spages have in common */
+	u64 role;			/* union mmu_role: what all its spages have in common */
 	u8 levels;			/* 3, 4 or 5 */
 	u64 leaf_rsvd[2];		/* [level - 1]: reserved bits of the guest's leaves */
 	struct mmu_spage *root;

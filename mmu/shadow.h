@@ -63,7 +63,7 @@
  * control bits are those that decide what an entry means.
  */
 union mmu_role {
-	u32 word;
+	u64 word;
 	struct {
 		u32 level	: 3;	/* 1 = leaf table */
 		u32 direct	: 1;	/* maps gfn, gfn + 1, …: part of a large page, or paging off */
@@ -81,12 +81,17 @@ union mmu_role {
 		u32 key		: 4;	/* direct: the large page's protection key */
 		u32 pat		: 3;	/* direct: its PAT index */
 		u32 clean	: 1;	/* direct: it is not dirty to the guest, so nobody may write it yet */
+		/* Of the vCPU's CPUID, which may differ: they decide what is a leaf, and what is reserved. */
+		u32 maxphyaddr	: 6;
+		u32 pages_1g	: 1;
+		u32 amd		: 1;
 	};
 };
 
 /* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
 #define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, \
-					   .guarded = 1, .lma = 1 }.word)
+					   .guarded = 1, .lma = 1, .maxphyaddr = 63, .pages_1g = 1, \
+					   .amd = 1 }.word)
 
 #define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
 
@@ -152,11 +157,9 @@ struct mmu_shadow {
 	struct mmu_vm *vm;
 	u32 generation;			/* of this switch to shadow mode */
 
-	/* Common to all vCPUs; a vCPU that brings others starts everything anew. */
+	/* Common to all vCPUs; a vCPU that brings another starts everything anew. */
 	u64 pat;
-	u8 maxphyaddr;
-	bool pages_1g, amd;
-	bool known;			/* the above were set */
+	bool known;			/* it was set */
 	u8 pat_map[8];			/* guest's PAT index → the processor's */
 
 	spinlock_t hash_lock;

@@ -544,7 +544,7 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct sync
 }
 
 /* The bits of the role that all tables of a vCPU have in common. */
-static u32 common_role(const struct mmu_paging *p)
+static u64 common_role(const struct mmu_paging *p)
 {
 	union mmu_role role = { .word = 0 };
 
@@ -559,6 +559,9 @@ static u32 common_role(const struct mmu_paging *p)
 		return role.word;
 	}
 	role.lma = !!(p->efer & EFER_LMA);
+	role.maxphyaddr = p->maxphyaddr;
+	role.pages_1g = p->pages_1g;
+	role.amd = p->amd;
 	role.bytes4 = !(p->cr4 & X86_CR4_PAE);
 	role.nx = !role.bytes4 && (p->efer & EFER_NX);
 	role.pse = role.bytes4 && (p->cr4 & X86_CR4_PSE);
@@ -589,7 +592,8 @@ static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 	struct mmu_walk_env env;
 	bool same = vcpu->root && !((p->cr0 ^ vcpu->paging.cr0) | (p->cr4 ^ vcpu->paging.cr4) |
 				    (p->efer ^ vcpu->paging.efer)) &&
-		    p->maxphyaddr == vcpu->paging.maxphyaddr;
+		    p->maxphyaddr == vcpu->paging.maxphyaddr && p->pages_1g == vcpu->paging.pages_1g &&
+		    p->amd == vcpu->paging.amd;
 
 	vcpu->paging = *p;
 	/* Mostly it is another CR3 alone. */
@@ -616,22 +620,17 @@ static void map_types(struct mmu_shadow *shadow, u64 guest, u64 host)
 	}
 }
 
-/* What all vCPUs have in common is taken from the first; if one differs, all starts anew. */
+/* The memory types, which all vCPUs have in common, are the first's; if one differs, all starts anew. */
 static void agree(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_shadow *shadow = vm->shadow;
 
-	if (likely(READ_ONCE(shadow->known) && READ_ONCE(shadow->pat) == p->pat &&
-		   READ_ONCE(shadow->maxphyaddr) == p->maxphyaddr &&
-		   READ_ONCE(shadow->pages_1g) == p->pages_1g && READ_ONCE(shadow->amd) == p->amd))
+	if (likely(READ_ONCE(shadow->known) && READ_ONCE(shadow->pat) == p->pat))
 		return;
 	write_lock(&vm->lock);
 	WRITE_ONCE(shadow->known, true);
 	WRITE_ONCE(shadow->pat, p->pat);
-	WRITE_ONCE(shadow->maxphyaddr, p->maxphyaddr);
-	WRITE_ONCE(shadow->pages_1g, p->pages_1g);
-	WRITE_ONCE(shadow->amd, p->amd);
 	map_types(shadow, p->pat, vm->host_pat ?: p->pat);
 	mmu_shadow_drop_all(vm);
 	mmu_finish(vm);

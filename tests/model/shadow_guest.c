@@ -151,7 +151,7 @@ static u64 random_flags(struct sm *m, enum sm_mode mode)
 	if (mode >= SM_LONG && !sm_random(m, 4))
 		e |= (u64)sm_random(m, 16) << 59;
 	if (!sm_random(m, 40))
-		e |= 1ull << (SM_MAXPHYADDR + sm_random(m, 23));
+		e |= 1ull << ((m->unlike ? SM_UNLIKE_BITS : SM_MAXPHYADDR) + sm_random(m, 23));
 	return e;
 }
 
@@ -330,6 +330,10 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	v->mode = mode;
 	mode_registers(p, mode);
 	p->pages_1g = m->config.max_leaf == 3;
+	if (m->unlike && v == &m->vcpu[SM_VCPUS - 1]) {
+		p->maxphyaddr = SM_UNLIKE_BITS;
+		p->pages_1g = !p->pages_1g;
+	}
 	p->pat = m->pat;
 	p->amd = true;
 	random_controls(m, p);

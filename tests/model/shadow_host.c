@@ -669,6 +669,7 @@ int sm_init(struct sm *m, const struct sm_config *config, u64 seed)
 	m->next_pfn = FIRST_PFN;
 	m->next_giant = 1ull << 30;
 	m->giant_level = 2;
+	m->unlike = seed % 4 == 3;
 	sm_seed(m, seed);
 	memcpy(m->slot, slots, sizeof(slots));
 	r = mmu_vm_init(&m->vm, &c);

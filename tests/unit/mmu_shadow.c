@@ -330,6 +330,27 @@ static void test_role_is_compared(void **state)
 	faults_of(0, 0x600000, false);
 }
 
+/* What is a leaf, and what is reserved, is a matter of each vCPU's CPUID. */
+static void test_unlike_vcpus(void **state)
+{
+	struct mmu_paging *p = &m.vcpu[1].paging;
+	const gva_t giant = 5ul << 30, high = 0x5000;
+
+	put(TABLE(3), 5, to(0, OPEN | 0x80));
+	put(TABLE(1), 5, to(0xf00000000 >> PAGE_SHIFT, OPEN));		/* 36 bits; no slot there */
+	p->pages_1g = false;
+	p->maxphyaddr = 32;
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	assert_in_range(faults_of(0, giant, true), 1, 3);
+	assert_int_equal(write_by(1, giant), SM_REFLECTED);
+	assert_int_equal(m.vcpu[1].mmu.fault.exception_error, 0xf);
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	assert_int_equal(faults_of(0, giant, true), 0);		/* the other's tables are not its business */
+	assert_int_equal(read_by(0, high), SM_MMIO);
+	assert_int_equal(read_by(1, high), SM_REFLECTED);
+	assert_int_equal(m.vcpu[1].mmu.fault.exception_error, 0xd);
+}
+
 /* The root invalidated during reclaim: whatever goes, the vCPU's root is one that is alive. */
 static void test_root_survives_reclaim(void **state)
 {
@@ -376,7 +397,7 @@ int main(void)
 		TEST(without_wp), TEST(split_page_not_dirty_again),
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(switch), TEST(gfn_is_stored), TEST(role_is_compared),
-		TEST(root_survives_reclaim), TEST(limit),
+		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(limit),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
