@@ -183,6 +183,7 @@ struct mmu_vm {
 	struct mmu_shadow *shadow;	/* shadow mode's part; NULL in nested mode */
 	unsigned long shadow_without;	/* bits of enum mmu_part; not changed once in shadow mode */
 	u32 shadow_generation;		/* switches to shadow mode until now */
+	atomic64_t shadow_shape;	/* changes that make a mmu_plan useless; never 0 in shadow mode */
 	u64 host_pat;			/* the processor's PAT, from the configuration */
 	unsigned long shadow_max;	/* so many shadow pages at most; 0: no limit */
 	unsigned int sync_some;		/* entries compared in one go although others wait */
@@ -246,6 +247,20 @@ struct mmu_paging {
 	bool amd;		/* see struct mmu_walk_env */
 };
 
+/* Shadow mode: the tables that a load of CR3 compares, in the order in which they are walked; shadow_visit.c. */
+#define MMU_PLANS	4
+#define MMU_PLAN_MAX	24
+
+struct mmu_plan {
+	const struct mmu_spage *root;
+	u64 shape;			/* vm->shadow_shape when it was made; 0: of no use */
+	unsigned int nr;
+	struct {
+		struct mmu_spage *sp;
+		u64 *slot;		/* our entry that points to it */
+	} at[MMU_PLAN_MAX];
+};
+
 struct mmu_vcpu {
 	struct mmu_vm *vm;
 	hpa_t root_hpa;
@@ -263,6 +278,8 @@ struct mmu_vcpu {
 	u64 leaf_rsvd[2];		/* [level - 1]: reserved bits of the guest's leaves */
 	struct mmu_spage *root;
 	struct mmu_spage *pae_root;	/* its own, made when first needed */
+	unsigned int next_plan;
+	struct mmu_plan plan[MMU_PLANS];	/* of the roots loaded last */
 };
 
 /*

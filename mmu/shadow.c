@@ -205,6 +205,8 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	child = mmu_spage_get(vcpu, gfn, role, kernel, &found);
 	if (!child)
 		return NULL;
+	if (found || child->visit)
+		mmu_link_begin(vcpu->vm, sp, i);
 	if (found)
 		mmu_sync_found(vcpu, child, kernel);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
@@ -598,6 +600,7 @@ int mmu_vm_set_mode(struct mmu_vm *vm, enum mmu_vm_mode mode)
 	if (!shadow)
 		return -ENOMEM;
 	shadow->generation = ++vm->shadow_generation;
+	mmu_shape_changed(vm);
 	write_lock(&vm->lock);
 	vm->shadow = shadow;
 	write_unlock(&vm->lock);

@@ -12,6 +12,7 @@
  *   shadow_entry.c one entry: what it may grant, set, changed, removed
  *   shadow_page.c  shadow pages: found, made, linked, dropped; limits
  *   shadow_sync.c  what a flush by the guest asks for; roots
+ *   shadow_visit.c the tables below a root compared with the guest's
  *   shadow_trace.c tables that rest are write-protected and not looked at any more
  *   rmap.c         gfn → entries
  *
@@ -220,7 +221,11 @@ static inline void mmu_spage_unlock(struct mmu_spage *sp)
 unsigned int mmu_entry_access(const struct mmu_spage *sp, u64 gpte);
 
 /* The guest's entry behind entries[i] in 8-byte form, as it is now. sp->guest holds. */
-u64 mmu_guest_entry(const struct mmu_spage *sp, unsigned int i);
+u64 mmu_guest_entry4(const struct mmu_spage *sp, unsigned int i);
+static inline u64 mmu_guest_entry(const struct mmu_spage *sp, unsigned int i)
+{
+	return likely(!sp->role.bytes4) ? READ_ONCE(((const u64 *)sp->guest)[i]) : mmu_guest_entry4(sp, i);
+}
 /* The same for an entry as it was read. */
 u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw);
 
@@ -292,6 +297,14 @@ static inline unsigned int mmu_slot_index(const u64 *slot)
 	return ((unsigned long)slot & ~PAGE_MASK) / sizeof(*slot);
 }
 
+/* The table below entries[i], or NULL. It cannot go while vm->lock is held. Acquire: as leaf_table(). */
+static inline struct mmu_spage *mmu_child_of(struct mmu_spage *sp, unsigned int i)
+{
+	u64 entry = smp_load_acquire(&sp->entries[i]);
+
+	return (entry & PT_PRESENT) && !mmu_sp_leaf(sp, entry) ? mmu_spage_at(entry) : NULL;
+}
+
 /* Sleeps. */
 struct mmu_spage *mmu_spage_new(bool low);	/* low: entries below 4 GiB */
 void mmu_spage_free(struct mmu_spage *sp);
@@ -320,6 +333,8 @@ static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
 /* sp wants visits: tell the tables above. _mark_above: list_lock is held. */
 void mmu_spage_wants_visit(struct mmu_shadow *shadow, struct mmu_spage *sp);
 void mmu_spage_mark_above(struct mmu_spage *sp);
+/* A table is about to be compared and linked at entries[i], sp->lock held: see shadow_visit.c. */
+void mmu_link_begin(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
 /* vm->lock for writing, mmu_finish() before it is dropped. */
 void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);
 void mmu_shadow_drop_orphans(struct mmu_vm *vm);
@@ -340,7 +355,7 @@ int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp);
 void mmu_shadow_refill(struct mmu_vcpu *vcpu);
 void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 
-/* ---- shadow_sync.c ---- */
+/* ---- shadow_visit.c ---- */
 
 /* Are global pages left alone by a CR3 load? Only if they are reached on one way alone. */
 static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)
@@ -348,10 +363,43 @@ static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)
 	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below);
 }
 
+/* One go of comparing. */
+struct mmu_sync {
+	enum mmu_sync_kind kind;
+	u64 since;		/* what was compared by anybody since then will do */
+	u64 written;		/* by devices, when it began */
+	bool all;		/* look at all tables for some to visit, whatever the busy bits say */
+	long left;		/* entries until a pause, or a cut */
+	bool progress;		/* some table is through: those above it are begun again after a pause */
+	bool cut;		/* when nothing is left: unlink the rest, rather than stop */
+	struct mmu_plan *plan;	/* to be made on the way */
+};
+
+#define MMU_SYNC_MUCH	16	/* times vm->sync_some, if nobody waits */
+
+/* The guest has flushed, or somebody is about to link a table. */
+void mmu_sync_start(struct mmu_shadow *shadow, struct mmu_sync *s);
+/*
+ * vm->lock held, no spage's: compare the tables below a root with the guest's. False: let go of the lock,
+ * set left anew and progress to false, and call again.
+ */
+bool mmu_sync_root(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s);
 /* An spage that was there already is about to be linked; kernel: below the upper half of a root. */
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel);
 /* Compare this table alone. */
 void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp);
+
+/*
+ * What is below some root has changed such that a plan may lack a table that is to be visited; or a spage
+ * goes. See shadow_visit.c for when. A full barrier.
+ */
+static inline void mmu_shape_changed(struct mmu_vm *vm)
+{
+	atomic64_inc_return(&vm->shadow_shape);
+}
+
+/* ---- shadow_sync.c ---- */
+
 /* The entries of a PAE root, whose absence is no fault that a walk finds. False: no cache. */
 bool mmu_load_pae(struct mmu_vcpu *vcpu);
 void mmu_unload_root(struct mmu_vcpu *vcpu);

@@ -55,12 +55,10 @@ u64 mmu_gpte_form(const struct mmu_spage *sp, unsigned int i, u64 raw)
 	return raw & PT_LARGE ? split_4m(raw, i & 1) : raw;
 }
 
-u64 mmu_guest_entry(const struct mmu_spage *sp, unsigned int i)
+u64 mmu_guest_entry4(const struct mmu_spage *sp, unsigned int i)
 {
 	const u32 *entry4 = sp->guest;
 
-	if (likely(!sp->role.bytes4))
-		return READ_ONCE(((const u64 *)sp->guest)[i]);
 	return mmu_gpte_form(sp, i, READ_ONCE(entry4[sp->role.level == 1 ? i : i / 2]));
 }
 
@@ -108,13 +106,23 @@ static bool is_nonglobal(const struct mmu_spage *sp, u64 entry)
 static void count_leaf(struct mmu_vm *vm, struct mmu_spage *sp, u64 entry, int n)
 {
 	atomic64_add(n, &vm->stat.shadow_leaves);
-	if (!is_nonglobal(sp, entry))
+	if (is_nonglobal(sp, entry))
+		sp->nr_nonglobal += n;
+}
+
+/*
+ * entries[i] has become a leaf for gpte. If it is the first one of the table that a load of CR3 is meant for,
+ * one that is on its way may have passed by: so the guest's entry is read once more (see shadow_visit.c).
+ */
+static void begin_visits(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 gpte)
+{
+	if (READ_ONCE(sp->visit) || READ_ONCE(sp->traced) || !is_nonglobal(sp, mmu_sp_entry(sp, i)))
 		return;
-	sp->nr_nonglobal += n;
-	if (n > 0 && !READ_ONCE(sp->visit) && !READ_ONCE(sp->traced)) {
-		WRITE_ONCE(sp->visit, true);
-		mmu_spage_wants_visit(vm->shadow, sp);
-	}
+	WRITE_ONCE(sp->visit, true);
+	mmu_spage_wants_visit(vm->shadow, sp);
+	mmu_shape_changed(vm);
+	if (mmu_guest_entry(sp, i) != gpte)
+		mmu_entry_remove(vm, sp, i);
 }
 
 bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn)
@@ -161,6 +169,7 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	__set_bit(i, sp->present);
 	sp->nr_present++;
 	count_leaf(vm, sp, entry, 1);
+	begin_visits(vm, sp, i, gpte);
 }
 
 /*
@@ -358,6 +367,7 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	}
 	WRITE_ONCE(sp->snap[i], gpte);
 	WRITE_ONCE(vm->shadow->stale, true);
+	begin_visits(vm, sp, i, gpte);
 }
 
 void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)

@@ -176,6 +176,15 @@ void mmu_spage_wants_visit(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	spin_unlock(&shadow->list_lock);
 }
 
+void mmu_link_begin(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
+{
+	spin_lock(&vm->shadow->list_lock);
+	if (!test_and_set_bit(i, sp->busy))
+		mmu_spage_mark_above(sp);
+	spin_unlock(&vm->shadow->list_lock);
+	mmu_shape_changed(vm);
+}
+
 /* ------------------------------------------------------------- dropping -- */
 
 void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp)
@@ -214,6 +223,7 @@ void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
 		WRITE_ONCE(shadow->nr_resting, shadow->nr_resting - 1);
 	}
 	list_move_tail(&sp->link, &shadow->dead);
+	mmu_shape_changed(vm);
 	vm->flush_due = true;
 }
 
@@ -400,6 +410,7 @@ void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced)
 			continue;
 		WRITE_ONCE(sp->patience, min_t(unsigned int, 2 * sp->patience, SHADOW_PATIENCE_MAX));
 		mmu_spage_wants_visit(shadow, sp);
+		mmu_shape_changed(shadow->vm);
 	}
 	spin_unlock(&shadow->hash_lock);
 }

@@ -3,355 +3,12 @@
  * What a flush by the guest asks for: entries made from what its tables no longer say
  * are corrected. And roots, since a flush is mostly a load of CR3.
  *
- *   CR3 load    the tables below the new root that want a visit:  present entries compared
- *                 with the guest's table as it is now
- *               not: tables at rest, which are write-protected; kernel tables that map
- *               global pages only, which a CR3 load leaves alone
+ *   CR3 load    the tables below the new root that want a visit (shadow_visit.c)
  *   INVLPG      the entries on the path of one address
  *   everything  all tables
- *
- *   root ─ busy ─► table ─ busy ─► table      a bit for each table below that has one to visit
- *                                             below it; set at once, cleared by the visit
  */
 #include "mmu/mode.h"
 #include "mmu/shadow.h"
-
-#define TORN	(-1)
-
-/* Eight entries of 8 bytes are as they were. */
-static bool same8(const u64 *entry, const u64 *snap)
-{
-	u64 differ = 0;
-	unsigned int i;
-
-	for (i = 0; i < 8; i++)
-		differ |= READ_ONCE(entry[i]) ^ snap[i];
-	return !differ;
-}
-
-/* Those of 64 entries that are present and may differ. */
-static unsigned long may_differ(const struct mmu_spage *sp, unsigned int first)
-{
-	unsigned long left = sp->present[first / BITS_PER_LONG];
-	const u64 *entry = (const u64 *)sp->guest + first, *snap = sp->snap + first;
-	unsigned int i;
-
-	/* Where there are many, mostly none does. */
-	if (hweight64(left) < SHADOW_DENSE || sp->role.bytes4)
-		return left;
-	for (i = 0; i < BITS_PER_LONG; i += 8)
-		if ((u8)(left >> i) == 0xff && same8(entry + i, snap + i))
-			left &= ~(0xffUL << i);
-	return left;
-}
-
-/*
- * Compare those of 64 entries that are present. Returns how many differed, or TORN: the guest
- * has removed so many of them that the table is better done without for now. Not if all is to be right.
- */
-static int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int first, bool all)
-{
-	unsigned long left = may_differ(sp, first), gone = 0;
-	int differ = 0;
-
-	for (; left; left &= left - 1) {
-		unsigned int i = first + __ffs(left);
-		u64 gpte = mmu_guest_entry(sp, i);
-
-		if (likely(gpte == sp->snap[i]))
-			continue;
-		differ++;
-		if (!(gpte & PT_PRESENT) && sp->role.level == 1 &&
-		    !mmu_without(vcpu->vm, MMU_PART_BATCH))
-			gone |= BIT(i - first);
-		else
-			mmu_entry_update(vcpu, sp, i, gpte);
-	}
-	if (!gone)
-		return differ;
-	if (!all && hweight64(gone) >= SHADOW_TORN)
-		return TORN;
-	vcpu->stat.corrected += hweight64(gone);
-	mmu_leaves_remove(vcpu->vm, sp, first, gone);
-	return differ;
-}
-
-/* Compare each present entry. sp->lock held. Returns as compare_word(). */
-static int compare(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool all)
-{
-	unsigned int i;
-	int differ = 0, n;
-
-	vcpu->stat.compared++;
-	if (!sp->guest && mmu_spage_resolve(vcpu->vm, sp)) {
-		mmu_spage_empty(vcpu->vm, sp);
-		return 1;
-	}
-	for (i = 0; i < MMU_ENTRIES; i += BITS_PER_LONG) {
-		if (!sp->present[i / BITS_PER_LONG])
-			continue;
-		n = compare_word(vcpu, sp, i, all);
-		if (n < 0)
-			return n;
-		differ += n;
-	}
-	return differ;
-}
-
-void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
-{
-	mmu_spage_lock(sp);
-	compare(vcpu, sp, true);
-	mmu_spage_unlock(sp);
-}
-
-/* Nothing has changed for so long that the comparisons cost more than a fault would. */
-static void comes_to_rest(struct mmu_shadow *shadow, struct mmu_spage *sp)
-{
-	if (mmu_without(shadow->vm, MMU_PART_REST))
-		return;
-	spin_lock(&shadow->list_lock);
-	if (list_empty(&sp->rest_link)) {
-		list_add_tail(&sp->rest_link, &shadow->resting);
-		WRITE_ONCE(shadow->nr_resting, shadow->nr_resting + 1);
-	}
-	spin_unlock(&shadow->list_lock);
-}
-
-/* sp->lock held; mmu_spages_rest() may set rests and patience at the same time. False: torn, not done with. */
-static bool visit(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool all)
-{
-	int differ = compare(vcpu, sp, all);
-	unsigned int rests;
-
-	if (differ == TORN)
-		return false;
-	if (READ_ONCE(sp->traced))
-		return true;
-	rests = differ ? 0 : READ_ONCE(sp->rests) + SHADOW_VISIT + sp->nr_present;
-	WRITE_ONCE(sp->rests, rests);
-	if (rests >= READ_ONCE(sp->patience) &&
-	    (sp->role.level > 1 || sp->nr_present >= SHADOW_TRACE_PRESENT))
-		comes_to_rest(vcpu->vm->shadow, sp);
-	return true;
-}
-
-/* The table below entries[i], or NULL. It cannot go while vm->lock is held. */
-static struct mmu_spage *child_of(struct mmu_spage *sp, unsigned int i)
-{
-	u64 entry = smp_load_acquire(&sp->entries[i]);	/* as in leaf_table() */
-
-	return (entry & PT_PRESENT) && !mmu_sp_leaf(sp, entry) ? mmu_spage_at(entry) : NULL;
-}
-
-/*
- * Work of comparing is counted in entries. A guest can make trees of tables that are large, and
- * reach a table on hundreds of millions of ways, each of its levels pointing to the next with
- * all 512 entries: so no table is looked at twice in one go, and after vm->sync_some others who
- * wait go first, after SYNC_MUCH times that in any case. Where a table is linked, locks of
- * spages are held: what is below and was not compared by then is unlinked.
- */
-#define SYNC_TABLE	64		/* what each table costs besides */
-#define SYNC_MUCH	16
-
-struct sync {
-	enum mmu_sync_kind kind;
-	u64 since;		/* what was compared by anybody since then will do */
-	u64 written;		/* by devices, when it began */
-	bool all;		/* look at all tables for some to visit, whatever the busy bits say */
-	long left;
-	bool progress;		/* some table is through: those above it are begun again after a pause */
-	bool cut;		/* when nothing is left: unlink the rest, rather than stop */
-};
-
-static void sync_start(struct mmu_shadow *shadow, struct sync *s)
-{
-	s->all = mmu_without(shadow->vm, MMU_PART_BUSY);
-	/* In this order: what a device writes in between is for the next one. */
-	s->written = atomic64_read(&shadow->written);
-	s->since = atomic64_inc_return(&shadow->syncs);
-}
-
-static bool to_compare(const struct mmu_spage *sp, enum mmu_sync_kind kind)
-{
-	if (sp->role.direct || sp->role.pae_root)
-		return false;
-	if (kind == MMU_SYNC_GLOBAL)
-		return true;
-	if (READ_ONCE(sp->traced))
-		return kind == MMU_SYNC_TRACED;
-	return READ_ONCE(sp->visit);
-}
-
-static u64 sync_begin(const struct mmu_shadow *shadow)
-{
-	u64 begun = atomic64_read(&shadow->syncs);
-
-	smp_rmb();	/* before the guest's entries */
-	return begun;
-}
-
-/* All of sp, and below, was compared that was there at the time begun. Another vCPU may have been faster. */
-static void sync_end(struct mmu_spage *sp, struct sync *s, u64 begun)
-{
-	unsigned int i;
-
-	for (i = 0; i <= s->kind; i++)
-		if (READ_ONCE(sp->synced[i]) < begun)
-			WRITE_ONCE(sp->synced[i], begun);
-	s->progress = true;
-}
-
-static bool is_synced(const struct mmu_spage *sp, const struct sync *s)
-{
-	return READ_ONCE(sp->synced[s->kind]) >= s->since;
-}
-
-static bool pause_here(struct mmu_vm *vm, const struct sync *s)
-{
-	if (s->cut || !s->progress)
-		return false;
-	return s->left <= 0 ||
-	       (s->left <= (SYNC_MUCH - 1) * (long)vm->sync_some && mmu_should_yield(vm));
-}
-
-/* A leaf table below another one. False: it is torn. */
-static bool sync_leaf(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
-{
-	u64 begun = sync_begin(vcpu->vm->shadow);
-	bool done = true;
-
-	mmu_spage_lock(sp);
-	if (to_compare(sp, s->kind))
-		done = visit(vcpu, sp, s->kind || s->all || sp->kernel);
-	s->left -= SYNC_TABLE + sp->nr_present;
-	mmu_spage_unlock(sp);
-	if (done)
-		sync_end(sp, s, begun);
-	return done;
-}
-
-/*
- * A process unmaps by the table, and frees that soon. So ours goes out of its place in one step; should
- * the guest go on with it, the next fault there compares all of it. What it maps goes with it, or then.
- */
-static void unlink_torn(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
-			const struct mmu_spage *child)
-{
-	mmu_spage_lock(sp);
-	if (child_of(sp, i) == child) {
-		mmu_entry_remove(vcpu->vm, sp, i);
-		vcpu->stat.torn++;
-	}
-	mmu_spage_unlock(sp);
-}
-
-/* Any part may go at any moment: what is needed is linked again, compared by itself. */
-static void cut_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
-{
-	mmu_spage_lock(sp);
-	if (child_of(sp, i))
-		mmu_entry_remove(vcpu->vm, sp, i);
-	mmu_spage_unlock(sp);
-}
-
-static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s);
-
-/* False: not finished. */
-static bool sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, struct sync *s)
-{
-	struct mmu_shadow *shadow = vcpu->vm->shadow;
-	struct mmu_spage *child = child_of(sp, i);
-
-	if (child && !is_synced(child, s)) {
-		if (pause_here(vcpu->vm, s))
-			return false;
-		if (child->role.level > 1) {
-			if (!sync_tree(vcpu, child, s))
-				return false;
-		} else if (!sync_leaf(vcpu, child, s)) {
-			unlink_torn(vcpu, sp, i, child);
-			return true;
-		}
-	}
-	if (child && mmu_spage_needs_visit(child))
-		return true;
-	/* Again, now that nobody can want a visit without setting the bit. */
-	spin_lock(&shadow->list_lock);
-	if (!child || !mmu_spage_needs_visit(child))
-		clear_bit(i, sp->busy);
-	spin_unlock(&shadow->list_lock);
-	return true;
-}
-
-/*
- * Compare sp, and the tables below, with the guest's. sp->lock not held; the parents' may be.
- * False: not finished. Tables that are through are not done again.
- */
-static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
-{
-	const unsigned long *from = s->kind || s->all ? sp->present : sp->busy;
-	unsigned long below[BITS_TO_LONGS(MMU_ENTRIES)];
-	u64 begun = sync_begin(vcpu->vm->shadow);
-	unsigned int i;
-
-	/*
-	 * Whoever links a table here, compared before, does both under the lock: either it is seen
-	 * here, or it was compared after what the guest wrote before this flush.
-	 */
-	mmu_spage_lock(sp);
-	if (to_compare(sp, s->kind))
-		visit(vcpu, sp, true);
-	if (sp->role.level > 1)
-		for (i = 0; i < ARRAY_SIZE(below); i++)
-			below[i] = READ_ONCE(from[i]);
-	s->left -= SYNC_TABLE + sp->nr_present;
-	mmu_spage_unlock(sp);
-	for (i = 0; i < MMU_ENTRIES && sp->role.level > 1; i += BITS_PER_LONG) {
-		unsigned long left = below[i / BITS_PER_LONG];
-
-		for (; left; left &= left - 1) {
-			if (s->cut && s->left <= 0)
-				cut_below(vcpu, sp, i + __ffs(left));
-			else if (!sync_below(vcpu, sp, i + __ffs(left), s))
-				return false;
-		}
-	}
-	sync_end(sp, s, begun);
-	return true;
-}
-
-/*
- * The same from a root, or from a table that is about to be linked. If a device may have written
- * tables since this was done last, those at rest are compared as well.
- */
-static bool sync_from(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct sync *s)
-{
-	if (s->kind == MMU_SYNC_VISIT && READ_ONCE(sp->written) != s->written)
-		s->kind = MMU_SYNC_TRACED;
-	if (!is_synced(sp, s) && !sync_tree(vcpu, sp, s))
-		return false;
-	WRITE_ONCE(sp->written, s->written);
-	return true;
-}
-
-void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
-{
-	struct mmu_shadow *shadow = vcpu->vm->shadow;
-	struct sync s = { .left = vcpu->vm->sync_some, .cut = true };
-
-	/*
-	 * A kernel's table also in the lower half: then global pages may be reached on two
-	 * ways, and are no longer left alone.
-	 */
-	if (sp->kernel && !kernel)
-		WRITE_ONCE(shadow->kernel_below, true);
-	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	s.kind = !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
-									   : MMU_SYNC_GLOBAL;
-	sync_start(shadow, &s);
-	sync_from(vcpu, sp, &s);
-}
 
 /* entries[i] is on the path of an INVLPG. */
 static void invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
@@ -403,7 +60,7 @@ bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 		if (sp->role.bytes4 && sp->role.level == 2)
 			invlpg_entry(vcpu, sp, i ^ 1);
 		mmu_spage_unlock(sp);
-		sp = sp->role.level > 1 ? child_of(sp, i) : NULL;
+		sp = sp->role.level > 1 ? mmu_child_of(sp, i) : NULL;
 	}
 	read_unlock(&vm->lock);
 	return parts_gone(vcpu);
@@ -519,7 +176,7 @@ static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
 enum load { LOADED, NEED_CACHE, PAUSED };
 
 /* vm->lock held. what: MMU_LOAD_*. PAUSED: let others go first, and call again with the same s. */
-static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct sync *s)
+static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct mmu_sync *s)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_spage *sp = vcpu->pae_root;
@@ -534,7 +191,7 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct sync
 	if (what & MMU_LOAD_ALL || !mmu_globals_rest(shadow))
 		s->kind = MMU_SYNC_GLOBAL;
 	/* Where the guest has flushed nothing, everything may stay as it is. */
-	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !sync_from(vcpu, sp, s))
+	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !mmu_sync_root(vcpu, sp, s))
 		return PAUSED;
 	spin_lock(&shadow->list_lock);
 	use_root(vcpu, sp);
@@ -683,11 +340,11 @@ static enum mmu_verdict load_paging(struct mmu_vcpu *vcpu, const struct mmu_pagi
 				    unsigned int what, unsigned int flags)
 {
 	struct mmu_vm *vm = vcpu->vm;
-	struct sync s = { .kind = MMU_SYNC_VISIT };
+	struct mmu_sync s = { .kind = MMU_SYNC_VISIT };
 	enum load result = NEED_CACHE;
 	unsigned int tries = 0;
 
-	sync_start(vm->shadow, &s);
+	mmu_sync_start(vm->shadow, &s);
 	while (result != LOADED && tries < LOAD_TRIES) {
 		if (!mmu_cache_enough(vcpu)) {
 			if (flags & MMU_ATOMIC)
@@ -696,7 +353,7 @@ static enum mmu_verdict load_paging(struct mmu_vcpu *vcpu, const struct mmu_pagi
 				return out_of_memory(vcpu);
 		}
 		agree(vcpu, p);
-		s.left = SYNC_MUCH * (long)vm->sync_some;
+		s.left = MMU_SYNC_MUCH * (long)vm->sync_some;
 		s.progress = false;
 		read_lock(&vm->lock);
 		result = load_root(vcpu, what, &s);
