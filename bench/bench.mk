@@ -6,6 +6,7 @@
 #	make bench-reasons  the same with exits by reason: build/bench/reasons.json
 #	make bench-exits    what one exit of each kind costs: build/bench/exits.json
 #	make bench-ram      operations with RAM files against anonymous RAM: build/bench/ram.json
+#	make bench-scale    operations on several vCPUs at once: build/bench/scale.json
 #	make bench-shadow-worth   shadow mode without each of its parts: build/bench/shadow-worth.json
 #
 # BENCH_ENGINES, BENCH_OPS (separated by spaces) and BENCH_BOOTS choose a part;
@@ -22,10 +23,13 @@ BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+
 WORTH_PARTS   ?= fast neighbours ahead roots rest busy global large batch exits
 WORTH_SETS    ?= rest,busy rest,busy,global fast,exits $(shell echo $(WORTH_PARTS) | tr ' ' ,)
 BENCH_WORTH_ENGINES ?= kvm:shadow penumbra:shadow $(addprefix penumbra:shadow-,$(WORTH_PARTS) $(WORTH_SETS))
+BENCH_SCALE_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested penumbra:shadow
+# So many processes at once, from 1; the last is the number of the guest's processors.
+BENCH_SCALE   ?= 1,2,4
 BENCH_SHARE   := $(BUILD)/bench/share
 BENCH_CFLAGS  := $(CFLAGS) -std=gnu11 $(WARN) -static
 
-$(BENCH_SHARE)/bench-workload: bench/workload.c bench/ops.c bench/ops.h
+$(BENCH_SHARE)/bench-workload: bench/workload.c bench/ops.c bench/scale.c bench/ops.h
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -o $@ $(filter %.c,$^)
 
@@ -65,7 +69,7 @@ define bench_run
 	@bench/report $(BENCH_FLAGS) $(BENCH_SHARE)/$(1).tsv $(BUILD)/bench/$(1).json
 endef
 
-.PHONY: bench bench-reasons bench-exits bench-ram bench-shadow-worth
+.PHONY: bench bench-reasons bench-exits bench-ram bench-scale bench-shadow-worth
 bench: bench-files
 	$(call bench_run,ops,ops)
 
@@ -78,6 +82,11 @@ bench-exits: bench-files
 bench-ram: BENCH_ENGINES := $(BENCH_RAM_ENGINES)
 bench-ram: bench-files bench-module
 	$(call bench_run,ram,ops)
+
+bench-scale: BENCH_ENGINES := $(BENCH_SCALE_ENGINES)
+bench-scale: BENCH_TIMEOUT := 7200
+bench-scale: bench-files bench-module
+	$(call bench_run,scale,scale=$(BENCH_SCALE))
 
 bench-shadow-worth: BENCH_ENGINES := $(BENCH_WORTH_ENGINES)
 bench-shadow-worth: BENCH_TIMEOUT := 7200

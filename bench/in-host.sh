@@ -4,10 +4,11 @@
 # Runs in the test host, as root, with no hypervisor loaded: measures each
 # engine in turn, loading and unloading its modules, all in one boot.
 #
-#	in-host.sh ops|reasons|exits DIR RESULT ENGINES BOOTS [OPS]
+#	in-host.sh ops|reasons|exits|scale=N,N DIR RESULT ENGINES BOOTS [OPS]
 #
 # ops measures the operations, reasons counts exits by reason meanwhile, exits
-# measures single exits.  DIR holds what bench.mk put there: the programs, bench.cpio
+# measures single exits, scale=N,N the operations by N processes at once (a guest has
+# as many processors as the last N says).  DIR holds what bench.mk put there: the programs, bench.cpio
 # and the module penumbra_kvm.ko for this host's kernel.  OPS (operations, or kinds
 # of exits) is a list separated by commas, "" for all.  Each engine boots a guest
 # once for the operations and BOOTS-1 times more for the boot figures alone.
@@ -19,6 +20,11 @@ set -eu
 mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
 reasons=
 [ "$mode" = reasons ] && reasons=--reasons
+scale= guest_processors=1
+case $mode in scale=*)
+	scale=${mode#*=} guest_processors=${mode##*[=,]} boots=1
+	;;
+esac
 work=/tmp/bench
 mkdir -p "$work"
 # What is executed comes from memory, not from a shared folder whose cost would be measured too.
@@ -72,9 +78,9 @@ guest() {
 	# shellcheck disable=SC2046,SC2086
 	"$work/bench-runner" "$engine" "$result" $reasons -- \
 		qemu-system-x86_64 -nodefaults -no-user-config -display none \
-		-no-reboot -accel kvm $(engine_flags "$engine") -smp 1 -m 1024 \
+		-no-reboot -accel kvm $(engine_flags "$engine") -smp "$guest_processors" -m 1024 \
 		-kernel /boot/guest/vmlinuz -initrd "$work/bench.cpio" \
-		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops"
+		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops${scale:+ bench_scale=$scale}"
 }
 
 measure() {
@@ -83,7 +89,8 @@ measure() {
 	if [ "$mode" = exits ]; then
 		[ "$1" = native ] || "$work/bench-exits" "$1" "$result" "$ops" || return 1
 	elif [ "$1" = native ]; then
-		bench_ops=$ops "$work/bench-runner" native "$result" -- "$work/bench-workload"
+		env bench_ops="$ops" ${scale:+bench_scale="$scale"} \
+			"$work/bench-runner" native "$result" -- "$work/bench-workload"
 	else
 		guest "$1" "$ops" || return 1
 		i=1
@@ -99,6 +106,7 @@ measure() {
 cat "$(command -v qemu-system-x86_64)" /boot/guest/vmlinuz >/dev/null
 
 {
+	printf 'meta\tprocessors\t%s\n' "$(nproc)"
 	printf 'meta\thost_kernel\t%s\n' "$(uname -r)"
 	printf 'meta\tqemu\t%s\n' "$(qemu-system-x86_64 --version | head -n 1)"
 	printf 'meta\tclocksource\t%s\n' \

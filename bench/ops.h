@@ -24,6 +24,10 @@ struct bench_op {
 /* Ends with an entry whose name is NULL. */
 extern const struct bench_op bench_ops[];
 
+/* scale.c: ticks of an operation while n processes do it, on processors 0 to n - 1. */
+#define BENCH_SCALE_MAX	16
+double bench_scale(const struct bench_op *op, unsigned int n);
+
 /* The program that fork + exec + wait executes: called with BENCH_EXIT_ARG it exits at once. */
 #define BENCH_EXIT_ARG "--exit"
 extern const char *bench_self_path;

@@ -57,6 +57,20 @@ $1 == "boot" {
 	boot_guest[$2, n] = $4
 	boot_exits[$2, n] = $5
 }
+$1 == "scale" {
+	see_engine($2)
+	if (!($3 in known_scale)) {
+		known_scale[$3] = 1
+		scales[++nscales] = $3
+	}
+	if (!($4 in known_number)) {
+		known_number[$4] = 1
+		numbers[++nnumbers] = $4
+	}
+	# All of them on one processor: each waits while the others work.
+	scale_ticks[$2, $3, $4] = $5 / 100 / (meta["processors"] == 1 ? $4 : 1)
+	measured[$2] = 1
+}
 $1 == "exit" {
 	see_engine($2)
 	if (!($3 in known_kind)) {
@@ -158,6 +172,38 @@ function table(    i, j, e, line) {
 				least(boot_ticks, e, boots[e]), spread_percent(boot_ticks, e, boots[e]), \
 				least(boot_guest, e, boots[e]), least(boot_exits, e, boots[e]), \
 				spread_percent(boot_exits, e, boots[e])
+	}
+}
+
+# ---- several vCPUs at once ----
+
+function scale_ratio(e, op, n) {
+	return scale_ticks[e, op, numbers[1]] ? \
+		scale_ticks[e, op, n] / scale_ticks[e, op, numbers[1]] : 0
+}
+
+function scale_table(    i, j, k, e, line) {
+	printf "ticks of an operation done by so many processes at once, and to those of %s\n%-12s", \
+		numbers[1], "operation"
+	for (j = 1; j <= nengines; j++)
+		printf " | %-*s", 12 + 18 * (nnumbers - 1), engines[j]
+	printf "\n%-12s", ""
+	for (j = 1; j <= nengines; j++) {
+		printf " | %12d", numbers[1]
+		for (k = 2; k <= nnumbers; k++)
+			printf " %10d %6s", numbers[k], ""
+	}
+	print ""
+	for (i = 1; i <= nscales; i++) {
+		line = sprintf("%-12s", scales[i])
+		for (j = 1; j <= nengines; j++) {
+			e = engines[j]
+			line = line sprintf(" | %12.0f", scale_ticks[e, scales[i], numbers[1]])
+			for (k = 2; k <= nnumbers; k++)
+				line = line sprintf(" %10.0f %6s", scale_ticks[e, scales[i], numbers[k]], \
+					cell_ratio(scale_ratio(e, scales[i], numbers[k])))
+		}
+		print line
 	}
 }
 
@@ -357,12 +403,21 @@ function json_exits(e,    i, s) {
 	return "{" s "}"
 }
 
+function json_scale(e,    i, k, s) {
+	for (i = 1; i <= nscales; i++)
+		for (k = 1; k <= nnumbers; k++)
+			if ((e, scales[i], numbers[k]) in scale_ticks)
+				s = s (s ? ", " : "") sprintf("{\"name\": %s, \"processes\": %d, \"ticks\": %.2f}", \
+					quote(scales[i]), numbers[k], scale_ticks[e, scales[i], numbers[k]])
+	return "[" s "]"
+}
+
 function json_engine(e,    i, s, sep) {
 	s = "    {\"engine\": " quote(e) ", \"flags\": " quote(flag[e]) \
 		", \"measured\": " (e in failed ? "false" : "true") ",\n"
 	s = s "     \"boots\": " json_boots(e) ",\n     \"boot_reasons\": " \
 		json_reasons(e, "boot") ",\n     \"exit_ticks\": " json_exits(e) \
-		",\n     \"operations\": ["
+		",\n     \"scale\": " json_scale(e) ",\n     \"operations\": ["
 	for (i = 1; i <= nops; i++) {
 		if (!has(e, ops[i]))
 			continue
@@ -404,6 +459,8 @@ END {
 	if (quiet + 0 == 0) {
 		if (nkinds)
 			exit_table()
+		if (nscales)
+			scale_table()
 		if (nops && is_worth()) {
 			worth_ticks()
 			worth_exits()

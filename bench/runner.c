@@ -17,6 +17,7 @@
  *	boot	ENGINE	TICKS	GUEST_TICKS	EXITS
  *	reason	ENGINE	PHASE	REASON	COUNT
  *	stat	ENGINE	PHASE	NAME	CHANGE
+ *	scale	ENGINE	NAME	PROCESSES	TICKS
  *
  * Ticks are of this machine's TSC, from just before QEMU is executed to the
  * line's arrival.  MIN and MEDIAN are hundredths of ticks (see workload.c).
@@ -145,6 +146,8 @@ static bool follow(struct run *run, const char *line)
 		fprintf(run->result, "op\t%s\t%s\t%lu\t%lu\t%lu\t%lu\n", run->engine,
 			name, a, b, n, exits_since(run));
 		report_phase(run, name);
+	} else if (sscanf(line, "@scale %31s %lu %lu", name, &n, &a) == 3) {
+		fprintf(run->result, "scale\t%s\t%s\t%lu\t%lu\n", run->engine, name, n, a);
 	} else {
 		if (*line != '@')
 			fprintf(stderr, "guest: %s", line);

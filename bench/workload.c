@@ -16,7 +16,10 @@
  * before, caches and lazily made tables do not count.
  *
  * Run by hand (not as process 1) it prints the same lines and never waits.
- * The environment variable bench_ops lists the operations wanted, by name.
+ * The environment variable bench_ops lists the operations wanted, by name. If bench_scale
+ * is set, to numbers of processes, each operation is done by so many at once instead (scale.c):
+ *
+ *	@scale NAME PROCESSES TICKS         TICKS in hundredths; then waits for a line
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,6 +44,7 @@
 #define CONSOLE		"/dev/console"
 /* The kernel hands parameters it does not know to init as environment. */
 #define OPS_VARIABLE	"bench_ops"
+#define SCALE_VARIABLE	"bench_scale"
 #define GUEST_VARIABLE	"bench_guest"
 
 static bool is_guest;
@@ -118,6 +122,20 @@ static void measure(const struct bench_op *op)
 	cycle(op, ticks);
 }
 
+static void measure_several(const struct bench_op *op, const char *numbers)
+{
+	char *end;
+
+	for (const char *p = numbers; *p; p = *end ? end + 1 : end) {
+		unsigned long n = strtoul(p, &end, 10);
+
+		if (end == p || !n || n > BENCH_SCALE_MAX)
+			bench_die(SCALE_VARIABLE);
+		printf("@scale %s %lu %.0f", op->name, n, 100 * bench_scale(op, (unsigned int)n));
+		report_end();
+	}
+}
+
 /* True if `name` is in a list separated by commas or spaces; an empty list holds everything. */
 static bool chosen(const char *list, const char *name)
 {
@@ -174,7 +192,7 @@ static void settle(char **argv)
 int main(int argc, char **argv)
 {
 	uint64_t boot = __rdtsc();
-	const char *list = getenv(OPS_VARIABLE);
+	const char *list = getenv(OPS_VARIABLE), *scale = getenv(SCALE_VARIABLE);
 
 	if (argc > 1 && !strcmp(argv[1], BENCH_EXIT_ARG))
 		return 0;
@@ -190,13 +208,20 @@ int main(int argc, char **argv)
 	is_guest = getenv(GUEST_VARIABLE) != NULL;
 	settle(argv);
 
-	printf("@begin nothing");
-	report_end();
-	printf("@end nothing 0 0 1");
-	report_end();
-	for (const struct bench_op *op = bench_ops; op->name; op++)
-		if (!list || !strcmp(list, "all") || chosen(list, op->name))
+	if (!scale) {
+		printf("@begin nothing");
+		report_end();
+		printf("@end nothing 0 0 1");
+		report_end();
+	}
+	for (const struct bench_op *op = bench_ops; op->name; op++) {
+		if (list && strcmp(list, "all") && !chosen(list, op->name))
+			continue;
+		if (scale)
+			measure_several(op, scale);
+		else
 			measure(op);
+	}
 	printf("@done\n");
 	fflush(stdout);
 	return 0;
