@@ -332,7 +332,7 @@ static void check_mmio(struct sm *m, struct sm_vcpu *v, const struct sm_access *
 		sm_violation(m, "MMIO where the guest's tables do not lead", x->gva);
 	if (m->config.races)
 		return;		/* slots may have changed in a race after the answer */
-	if (slot && !(x->a.write && slot->readonly && !f->table))
+	if (slot && !(x->a.write && slot->readonly && !f->table) && !(f->table && sm_broken(m, gfn)))
 		sm_violation(m, "MMIO verdict for RAM", f->gpa);
 	if (!f->table && f->readonly != (slot != NULL))
 		sm_violation(m, "MMIO verdict of the wrong kind", f->gpa);
@@ -417,6 +417,8 @@ static enum sm_outcome emulate(struct sm *m, struct sm_vcpu *v, struct sm_access
 			sm_violation(m, "EMULATE for an access that is not allowed", x->gva);
 		return SM_BUSY;
 	}
+	if (sm_broken(m, r.gpa >> PAGE_SHIFT))
+		return SM_ERROR;
 	slot = r.gpa >> PAGE_SHIFT < SM_GFNS ? sm_slot_of(m, r.gpa >> PAGE_SHIFT) : NULL;
 	if (!slot || (x->a.write && slot->readonly))
 		return SM_MMIO;
@@ -439,6 +441,18 @@ static bool nowhere(const struct gw_result *r)
 		if (r->at[i] >> PAGE_SHIFT >= 310 && r->at[i] >> PAGE_SHIFT < 320)
 			return true;
 	return false;
+}
+
+/* An ERROR verdict: memory was refused, or what is needed is broken, or a table nowhere. */
+static void check_error(struct sm *m, struct sm_vcpu *v, const struct gw_result *before)
+{
+	int error = v->mmu.fault.error;
+	bool broken = before->what == GW_OK && sm_broken(m, before->gpa >> PAGE_SHIFT);
+
+	if (error == -ENOMEM || (error == -EHWPOISON && (broken || m->config.races)))
+		return;
+	if (error != -EFAULT || !nowhere(before))
+		sm_violation(m, "ERROR verdict", error);
 }
 
 /* One fault; false: the access is at its end. */
@@ -481,8 +495,7 @@ static bool fault(struct sm *m, struct sm_vcpu *v, struct sm_access *x, u64 code
 		*outcome = emulate(m, v, x);
 		return false;
 	default:
-		if (v->mmu.fault.error != -ENOMEM && !nowhere(&before))
-			sm_violation(m, "ERROR verdict", v->mmu.fault.error);
+		check_error(m, v, &before);
 		*outcome = SM_ERROR;
 		return false;
 	}
@@ -644,7 +657,7 @@ bool sm_guest_cr3(struct sm *m, struct sm_vcpu *v, u64 cr3)
 	for (i = 0; i < 4 && pae(v); i++) {
 		u64 gpa = (cr3 & 0xffffffe0) + i * 8;
 
-		if (gpa >> PAGE_SHIFT >= SM_GFNS || !sm_slot_of(m, gpa >> PAGE_SHIFT))
+		if (!sm_is_ram(m, gpa))
 			return false;
 		pdptrs[i] = sm_load(m, gpa, 8);
 		if ((pdptrs[i] & 1) && (pdptrs[i] & (~0ull << v->paging.maxphyaddr | 0x1e6)))

@@ -186,7 +186,7 @@ static void host_write(struct sm *m, gpa_t gpa, u64 value, int size)
 {
 	struct sm_slot *slot = sm_slot_of(m, gpa >> PAGE_SHIFT);
 
-	if (!slot || slot->readonly)
+	if (!slot || slot->readonly || sm_broken(m, gpa >> PAGE_SHIFT))
 		return;
 	sm_store(m, gpa, value, size);
 	sm_wrote(m, gpa >> PAGE_SHIFT);
@@ -406,7 +406,7 @@ static void guest_write(struct sm *m, struct sm_vcpu *v, gpa_t gpa, u64 value, i
 	struct sm_access x = { .a.write = true, .ac = true, .value = value, .size = width };
 	unsigned int how = sm_random(m, 10);
 
-	if (how == 0) {		/* a device, by way of user space */
+	if (how == 0 && !sm_broken(m, gpa >> PAGE_SHIFT)) {	/* a device, by way of user space */
 		sm_trace(m, "DMA: %#llx = %#llx", gpa, value);
 		sm_store(m, gpa, value, width);
 		sm_wrote(m, gpa >> PAGE_SHIFT);

@@ -89,6 +89,18 @@ struct sm_page sm_truth(struct sm *m, gfn_t gfn)
 	return p;
 }
 
+bool sm_broken(struct sm *m, gfn_t gfn)
+{
+	return gfn < SM_SMALL && m->page[gfn].broken;
+}
+
+bool sm_is_ram(struct sm *m, gpa_t gpa)
+{
+	gfn_t gfn = gpa >> PAGE_SHIFT;
+
+	return gfn < SM_GFNS && sm_slot_of(m, gfn) && !sm_broken(m, gfn);
+}
+
 /* Somebody but the hardware wrote guest memory. */
 void sm_wrote(struct sm *m, gfn_t gfn)
 {
@@ -211,6 +223,10 @@ static void gfn_to_page(struct mmu_vm *vm, gfn_t gfn, unsigned int flags, struct
 	out->kind = MMU_HOST_READONLY_SLOT;
 	if (write && slot->readonly)
 		return;
+	out->kind = MMU_HOST_ERROR;
+	out->error = -EHWPOISON;
+	if (sm_broken(m, gfn))
+		return;
 	out->kind = MMU_HOST_SLEEP;
 	if (!fault_in(m, gfn, write, atomic))
 		return;
@@ -232,7 +248,7 @@ static int read_guest(struct mmu_vcpu *vcpu, gpa_t gpa, void *buf, unsigned int 
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	bool atomic = flags & MMU_GUEST_ATOMIC;
 
-	if (gfn >= SM_GFNS || !sm_slot_of(m, gfn))
+	if (!sm_is_ram(m, gpa))
 		return -EFAULT;
 	if (!fault_in(m, gfn, false, atomic))
 		return -EAGAIN;
@@ -250,7 +266,7 @@ static int cmpxchg_guest(struct mmu_vcpu *vcpu, gpa_t gpa, u64 old, u64 new, uns
 	gfn_t gfn = gpa >> PAGE_SHIFT;
 	struct sm_slot *slot = gfn < SM_GFNS ? sm_slot_of(m, gfn) : NULL;
 
-	if (!slot || slot->readonly)
+	if (!slot || slot->readonly || sm_broken(m, gfn))
 		return -EFAULT;
 	if (!fault_in(m, gfn, true, flags & MMU_GUEST_ATOMIC))
 		return -EAGAIN;
@@ -337,6 +353,18 @@ static const struct mmu_host_ops host_ops = {
 
 /* ----------------------------------------------------------------- events -- */
 
+static void break_page(struct sm *m, gfn_t gfn, bool broken)
+{
+	struct sm_page *p = &m->page[gfn];
+
+	if (broken == p->broken)
+		return;
+	p->broken = broken;
+	if (broken)
+		p->present = m->huge[gfn / SM_CHUNK] = false;
+	*(broken ? &p->gone : &p->came) = ++m->now;
+}
+
 static void make_change(struct sm *m, struct sm_change *c)
 {
 	u64 pfn = c->kind == SM_COLLAPSE ? fresh_pfn(m, SM_CHUNK) : 0;
@@ -344,13 +372,18 @@ static void make_change(struct sm *m, struct sm_change *c)
 
 	c->made = true;
 	if (c->kind == SM_NEW_GIANT) {
-		m->giant = (struct sm_page){ fresh_pfn(m, SM_GIANT_GFNS), c->level, true };
+		m->giant = (struct sm_page){ .pfn = fresh_pfn(m, SM_GIANT_GFNS), .present = c->level,
+					     .writable = true };
 		m->giant_level = c->level ? c->level : 2;
 		return;
 	}
 	for (gfn = c->start; gfn < c->end; gfn++) {
 		struct sm_page *p = &m->page[gfn];
 
+		if (c->kind == SM_BREAK || c->kind == SM_MEND) {
+			break_page(m, gfn, c->kind == SM_BREAK);
+			continue;
+		}
 		if (c->kind == SM_MOVE && m->huge[gfn / SM_CHUNK])
 			continue;
 		m->huge[gfn / SM_CHUNK] = c->kind == SM_COLLAPSE;
@@ -361,6 +394,7 @@ static void make_change(struct sm *m, struct sm_change *c)
 		else if (c->kind == SM_PROTECT)
 			p->writable = false;
 		if (c->kind == SM_COLLAPSE) {
+			break_page(m, gfn, false);
 			p->present = p->writable = true;
 			name_page(m, gfn, pfn++);
 		}
@@ -390,6 +424,13 @@ static void host_change(struct sm *m, struct sm_change c)
 	sm_host_end(m, false);
 }
 
+void sm_break(struct sm *m, gfn_t gfn, bool broken)
+{
+	mmu_invalidate_begin(&m->vm, gfn, gfn + 1);
+	break_page(m, gfn, broken);
+	mmu_invalidate_end(&m->vm);
+}
+
 static void log_stop(struct sm *m, int i);
 
 static void slot_set(struct sm *m, int i, bool exists)
@@ -401,6 +442,8 @@ static void slot_set(struct sm *m, int i, bool exists)
 	sm_trace(m, "slot %d %s", i, exists ? "comes" : "goes");
 	if (slot->exists && !exists)
 		slot->gone = ++m->now;
+	if (exists && !slot->exists)
+		slot->came = ++m->now;
 	slot->exists = exists;
 	m->in_slot_change++;
 	mmu_unmap_gfns(&m->vm, slot->start, slot->end);
@@ -538,7 +581,11 @@ void sm_host_event(struct sm *m)
 	int slot = loggable[sm_random(m, 3)];
 
 	end = min_t(gfn_t, end, SM_SMALL);
-	switch (sm_random(m, 15)) {
+	switch (sm_random(m, 17)) {
+	case 15:
+		return host_change(m, (struct sm_change){ SM_BREAK, start, start + 1, 0, false });
+	case 16:
+		return host_change(m, (struct sm_change){ SM_MEND, 0, SM_SMALL, 0, false });
 	case 0: case 1:
 		return host_change(m, (struct sm_change){ SM_DROP, start, end, 0, false });
 	case 2: case 3:

@@ -44,17 +44,20 @@ enum sm_mode { SM_OFF, SM_32, SM_PSE, SM_PAE, SM_LONG, SM_LA57, SM_MODES };
 struct sm_slot {
 	gfn_t start, end;
 	bool exists, readonly, log;
-	u64 gone;		/* when it last went */
+	u64 gone, came;		/* when it last did */
 };
 
 struct sm_page {
 	u64 pfn;
 	bool present, writable;
+	bool broken;		/* the VMM's memory is missing there: MMU_HOST_ERROR */
+	u64 gone, came;		/* … when it last was, and was not any more */
 };
 
 /* A change that mmu_invalidate_begin has announced and that has not ended yet. */
 struct sm_change {
-	enum { SM_DROP, SM_MOVE, SM_PROTECT, SM_COLLAPSE, SM_SPLIT, SM_NEW_GIANT } kind;
+	enum { SM_DROP, SM_MOVE, SM_PROTECT, SM_COLLAPSE, SM_SPLIT, SM_NEW_GIANT,
+	       SM_BREAK, SM_MEND } kind;
 	gfn_t start, end;
 	int level;
 	bool made;
@@ -199,8 +202,12 @@ void sm_violation(struct sm *m, const char *what, u64 address) __attribute__((co
 void sm_trace(struct sm *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct sm_slot *sm_slot_of(struct sm *m, gfn_t gfn);
 struct sm_page sm_truth(struct sm *m, gfn_t gfn);
+bool sm_broken(struct sm *m, gfn_t gfn);
+/* Is there memory to be read? */
+bool sm_is_ram(struct sm *m, gpa_t gpa);
 void sm_host_event(struct sm *m);
 void sm_slot_event(struct sm *m);
+void sm_break(struct sm *m, gfn_t gfn, bool broken);
 void sm_host_end(struct sm *m, bool all);
 void sm_wrote(struct sm *m, gfn_t gfn);
 void sm_audit(struct sm *m);

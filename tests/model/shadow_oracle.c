@@ -147,11 +147,6 @@ struct choice {
 	int depth;
 };
 
-static bool is_ram(struct sm *m, u64 at)
-{
-	return at < (u64)SM_GFNS << PAGE_SHIFT && sm_slot_of(m, at >> PAGE_SHIFT);
-}
-
 /* The n-th newest value; *until: when it ended. False: there are fewer since c->since. */
 static bool value_since(struct choice *c, u64 at, int width, unsigned int n, u64 *value, u64 *until)
 {
@@ -172,26 +167,36 @@ static bool value_since(struct choice *c, u64 at, int width, unsigned int n, u64
 	return true;
 }
 
-/* When the slot that is not there any more went. 0: never was any. */
-static u64 gone_at(struct sm *m, u64 at)
+/* When what is not there any more went (0: never was any), and when it was not there last. */
+static void absence(struct sm *m, u64 at, u64 *gone, u64 *absent)
 {
 	gfn_t gfn = at >> PAGE_SHIFT;
+	const struct sm_slot *slot = NULL;
 	int i;
 
 	for (i = 0; i < SM_SLOTS; i++)
 		if (gfn >= m->slot[i].start && gfn < m->slot[i].end)
-			return m->slot[i].gone;
-	return 0;
+			slot = &m->slot[i];
+	*gone = slot ? U64_MAX : 0;
+	*absent = slot ? slot->came : 0;
+	if (slot && !slot->exists)
+		*gone = *absent = slot->gone;
+	if (gfn >= SM_SMALL)
+		return;
+	if (m->page[gfn].broken)
+		*gone = min(*gone, m->page[gfn].gone);
+	*absent = max(*absent, max(m->page[gfn].gone, m->page[gfn].came));
 }
 
 static bool choose(const struct gw_memory *memory, uint64_t at, int width, uint64_t *value)
 {
 	struct choice *c = container_of(memory, struct choice, memory);
-	u64 v, until, gone = is_ram(c->m, at) ? U64_MAX : gone_at(c->m, at);
+	u64 v, until, gone, absent;
 	int i = c->depth++;
 	unsigned int n = c->pick[i];
 
-	if (gone <= c->since || (gone != U64_MAX && n-- == 0)) {
+	absence(c->m, at, &gone, &absent);
+	if (gone <= c->since || ((gone != U64_MAX || absent > c->since) && n-- == 0)) {
 		c->nr[i] = gone <= c->since ? 1 : 2;
 		c->until[i] = U64_MAX;
 		return false;
@@ -221,7 +226,7 @@ static bool load_now(const struct gw_memory *memory, uint64_t at, int width, uin
 {
 	struct choice *c = container_of(memory, struct choice, memory);
 
-	if (!is_ram(c->m, at))
+	if (!sm_is_ram(c->m, at))
 		return false;
 	*value = sm_load(c->m, at, width);
 	return true;

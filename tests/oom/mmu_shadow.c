@@ -11,8 +11,9 @@
 #define STEPS	40
 
 static const struct sm_config configs[] = {
-	{ "4 levels", SM_LONG, 4, 3, 0, 5, false, false, false, true, false },
-	{ "32-bit", SM_PSE, 4, 3, 10, 10, false, false, false, true, false },
+	{ .name = "4 levels", .mode = SM_LONG, .levels = 4, .max_leaf = 3, .mode_pct = 5, .switches = true },
+	{ .name = "32-bit", .mode = SM_PSE, .levels = 4, .max_leaf = 3, .pages_max = 10, .mode_pct = 10,
+	  .switches = true },
 };
 
 static struct sm m;

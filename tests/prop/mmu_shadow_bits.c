@@ -17,12 +17,12 @@
 #define GVA		0x400000ull	/* index 1 in 4 MiB, 2 in 2 MiB tables, 0 above */
 
 static const struct sm_config configs[] = {
-	{ "32-bit", SM_32, 4, 3, 0, 0, false, false, false, false, false },
-	{ "32-bit with 4 MiB pages", SM_PSE, 4, 3, 0, 0, false, false, false, false, false },
-	{ "PAE", SM_PAE, 4, 3, 0, 0, false, false, false, false, false },
-	{ "4 levels", SM_LONG, 4, 3, 0, 0, false, false, false, false, false },
-	{ "4 levels, small leaves", SM_LONG, 4, 1, 0, 0, false, false, false, false, false },
-	{ "5 levels", SM_LA57, 5, 3, 0, 0, false, false, false, false, false },
+	{ .name = "32-bit", .mode = SM_32, .levels = 4, .max_leaf = 3 },
+	{ .name = "32-bit with 4 MiB pages", .mode = SM_PSE, .levels = 4, .max_leaf = 3 },
+	{ .name = "PAE", .mode = SM_PAE, .levels = 4, .max_leaf = 3 },
+	{ .name = "4 levels", .mode = SM_LONG, .levels = 4, .max_leaf = 3 },
+	{ .name = "4 levels, small leaves", .mode = SM_LONG, .levels = 4, .max_leaf = 1 },
+	{ .name = "5 levels", .mode = SM_LA57, .levels = 5, .max_leaf = 3 },
 };
 
 static const struct gw_access accesses[] = {

@@ -20,7 +20,7 @@
 #define GVA		0x0ul
 
 static const struct sm_config config = {
-	"unit", SM_LONG, 4, 3, 0, 0, false, false, false, false, false
+	.name = "unit", .mode = SM_LONG, .levels = 4, .max_leaf = 3,
 };
 
 static struct sm m;
@@ -271,6 +271,23 @@ static void test_no_slot(void **state)
 	assert_true(m.vcpu[0].mmu.fault.table);
 }
 
+/* The VMM's memory is missing: an error for a page, nothing to read for a table; and all is well again. */
+static void test_host_error(void **state)
+{
+	faults_of(0, GVA, true);
+	sm_break(&m, PAGE_A, true);
+	assert_int_equal(read_by(0, GVA), SM_ERROR);
+	assert_int_equal(m.vcpu[0].mmu.fault.error, -EHWPOISON);
+	sm_break(&m, PAGE_A, false);
+	faults_of(0, GVA, true);
+	sm_break(&m, TABLE(1), true);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_MMIO);
+	assert_true(m.vcpu[0].mmu.fault.table);
+	sm_break(&m, TABLE(1), false);
+	faults_of(0, GVA, true);
+}
+
 static void test_switch(void **state)
 {
 	int i;
@@ -302,6 +319,27 @@ static void test_gfn_is_stored(void **state)
 	mmu_invalidate_end(&m.vm);
 	faults_of(0, 0x200000, true);
 	faults_of(0, GVA, true);
+}
+
+/* … and the table that hangs there may be another's by now, though nothing was flushed. */
+static void test_gfn_of_child_is_compared(void **state)
+{
+	struct sm_access x = { .gva = 40 << PAGE_SHIFT };
+	const gfn_t other = 112;
+
+	faults_of(0, GVA, true);
+	put(other, 40, to(PAGE_B, OPEN));
+	put(TABLE(2), 0, to(other, OPEN));
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	assert_int_equal(x.gpa >> PAGE_SHIFT, PAGE_B);
+	sm_audit(&m);
+	/* The same with tables of a large page, for another large page. */
+	put(TABLE(2), 1, to(0, OPEN | 0x80));
+	faults_of(0, 0x200000 + (PAGE_A << PAGE_SHIFT), true);
+	put(TABLE(2), 1, to(SM_CHUNK, OPEN | 0x80));
+	x.gva = 0x200000 + (200 << PAGE_SHIFT);
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	assert_int_equal(x.gpa >> PAGE_SHIFT, SM_CHUNK + 200);
 }
 
 /* A child reused without comparing its role: one table of the guest, below two sets of rights. */
@@ -396,7 +434,8 @@ int main(void)
 		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
 		TEST(without_wp), TEST(split_page_not_dirty_again),
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
-		TEST(no_slot), TEST(switch), TEST(gfn_is_stored), TEST(role_is_compared),
+		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
+		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
 		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(limit),
 	};
 
