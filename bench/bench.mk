@@ -20,7 +20,7 @@ BENCH_TIMEOUT ?= 1500
 BENCH_FLAGS   ?=
 BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+file
 # What the parameter shadow_without knows, one by one, some that stand in for each other, and all.
-WORTH_PARTS   ?= fast neighbours ahead roots rest busy global large batch exits
+WORTH_PARTS   ?= fast neighbours ahead roots rest busy plan global large batch torn exits
 WORTH_SETS    ?= rest,busy rest,busy,global fast,exits $(shell echo $(WORTH_PARTS) | tr ' ' ,)
 BENCH_WORTH_ENGINES ?= kvm:shadow penumbra:shadow $(addprefix penumbra:shadow-,$(WORTH_PARTS) $(WORTH_SETS))
 BENCH_SCALE_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested penumbra:shadow

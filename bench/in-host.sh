@@ -20,7 +20,7 @@ set -eu
 mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
 reasons=
 [ "$mode" = reasons ] && reasons=--reasons
-scale= guest_processors=1
+scale='' guest_processors=1
 case $mode in scale=*)
 	scale=${mode#*=} guest_processors=${mode##*[=,]} boots=1
 	;;

@@ -213,7 +213,7 @@ function worth_row(e, cells,    label) {
 	label = e
 	if (!sub(/^penumbra:shadow-/, "without ", label) && e == "penumbra:shadow")
 		label = "all there is"
-	if (gsub(/,/, ", ", label) > 8)
+	if (gsub(/,/, ", ", label) > 4)
 		label = "without any of them"
 	printf "%-32s %s\n", label, cells
 }

@@ -68,8 +68,8 @@ enum mmu_vm_mode pn_default_mode(void)
 static const char *const part_names[MMU_PARTS] = {
 	[MMU_PART_FAST] = "fast", [MMU_PART_NEIGHBOURS] = "neighbours", [MMU_PART_AHEAD] = "ahead",
 	[MMU_PART_ROOTS] = "roots", [MMU_PART_REST] = "rest", [MMU_PART_BUSY] = "busy",
-	[MMU_PART_GLOBAL] = "global", [MMU_PART_LARGE] = "large", [MMU_PART_BATCH] = "batch",
-	[MMU_PART_EXITS] = "exits",
+	[MMU_PART_PLAN] = "plan", [MMU_PART_GLOBAL] = "global", [MMU_PART_LARGE] = "large",
+	[MMU_PART_BATCH] = "batch", [MMU_PART_TORN] = "torn", [MMU_PART_EXITS] = "exits",
 };
 
 static unsigned long without;

@@ -360,9 +360,11 @@ enum mmu_part {
 	MMU_PART_ROOTS,		/* roots are kept across CR3 loads; without, only as many as one vCPU has */
 	MMU_PART_REST,		/* tables at rest are write-protected and not compared */
 	MMU_PART_BUSY,		/* a CR3 load goes only where there is something to compare */
+	MMU_PART_PLAN,		/* … and by what the last one found to be there */
 	MMU_PART_GLOBAL,	/* … and not to kernel tables with nothing but global pages */
 	MMU_PART_LARGE,		/* large pages */
 	MMU_PART_BATCH,		/* entries that go at a flush go by the word */
+	MMU_PART_TORN,		/* … and if there are many, the table is unlinked */
 	MMU_PART_EXITS,		/* #PF, CR3 and INVLPG end on the backend's fast path */
 	MMU_PARTS
 };

@@ -75,7 +75,7 @@ static int compare_word(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned in
 	}
 	if (!gone)
 		return differ;
-	if (!all && hweight64(gone) >= SHADOW_TORN)
+	if (!all && hweight64(gone) >= SHADOW_TORN && !mmu_without(vcpu->vm, MMU_PART_TORN))
 		return TORN;
 	vcpu->stat.corrected += hweight64(gone);
 	mmu_leaves_remove(vcpu->vm, sp, first, gone);
@@ -415,7 +415,8 @@ bool mmu_sync_root(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_syn
 	since_written(root, s);
 	if (is_synced(root, s))
 		goto out;
-	if (s->kind != MMU_SYNC_VISIT || s->all || root->role.pae_root) {
+	if (s->kind != MMU_SYNC_VISIT || s->all || root->role.pae_root ||
+	    mmu_without(vcpu->vm, MMU_PART_PLAN)) {
 		done = sync_tree(vcpu, root, s);
 		goto out;
 	}
