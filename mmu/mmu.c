@@ -239,18 +239,28 @@ void mmu_flush(struct mmu_vm *vm)
 	vm->host->flush(vm);
 }
 
-unsigned long mmu_reclaim(struct mmu_vm *vm, unsigned long nr)
+static unsigned long reclaim_tables(struct mmu_vm *vm, unsigned long nr, bool idle_only)
 {
-	unsigned long found, freed;
+	unsigned long freed;
 
 	write_lock(&vm->lock);
-	found = vm->shadow ? mmu_shadow_shrink(vm, nr) : 0;
-	if (found < nr)
-		found += vm->mode->reclaim(vm, nr - found, true);
-	if (found < nr)
-		vm->mode->reclaim(vm, nr - found, false);
+	vm->mode->reclaim(vm, nr, idle_only);
 	freed = mmu_finish(vm);
 	write_unlock(&vm->lock);
+	return freed;
+}
+
+unsigned long mmu_reclaim(struct mmu_vm *vm, unsigned long nr)
+{
+	unsigned long freed;
+
+	freed = mmu_shadow_reclaim(vm, nr, true);
+	if (freed < nr)
+		freed += reclaim_tables(vm, nr - freed, true);
+	if (freed < nr)
+		freed += mmu_shadow_reclaim(vm, nr - freed, false);
+	if (freed < nr)
+		freed += reclaim_tables(vm, nr - freed, false);
 	atomic64_add(freed, &vm->stat.reclaimed);
 	return freed;
 }

@@ -158,6 +158,8 @@ struct mmu_vm_stat {
 	atomic64_t shadow_leaves;	/* … leaf entries now */
 	atomic64_t shadow_dropped;	/* … pages dropped because of the limit or memory pressure */
 	atomic64_t traced;		/* … gfns write-protected as tables now */
+	atomic64_t shadow_nodes;	/* … nodes of reverse maps now */
+	atomic64_t shadow_regions;	/* … 2 MiB, 1 GiB, 512 GiB of guest memory with reverse maps now */
 };
 
 struct mmu_vm {
@@ -185,7 +187,11 @@ struct mmu_vm {
 	u32 shadow_generation;		/* switches to shadow mode until now */
 	atomic64_t shadow_shape;	/* changes that make a mmu_plan useless; never 0 in shadow mode */
 	u64 host_pat;			/* the processor's PAT, from the configuration */
-	unsigned long shadow_max;	/* so many shadow pages at most; 0: no limit */
+	/*
+	 * So many shadow pages at most, 0: no limit. Kept by vCPUs as they allocate, so there may be what they
+	 * have in hand beyond it. Less than 64 and 32 for each further vCPU may not be enough to get on with.
+	 */
+	unsigned long shadow_max;
 	unsigned int sync_some;		/* entries compared in one go although others wait */
 
 	struct mmu_vm_stat stat;
@@ -470,6 +476,11 @@ void mmu_flush(struct mmu_vm *vm);
 /* Give back up to nr table pages (with what they map), idle ones first. Returns how many.
  * Does not sleep. */
 unsigned long mmu_reclaim(struct mmu_vm *vm, unsigned long nr);
+
+/* Give shadow pages up until there are no more than shadow_max allows. Sleeps. */
+void mmu_shadow_keep_limit(struct mmu_vm *vm);
+/* What shadow mode takes now, all in all, in bytes. */
+u64 mmu_shadow_bytes(const struct mmu_vm *vm);
 
 /* ---------------------------------------------------------- dirty logging -- */
 

@@ -26,6 +26,7 @@ void mmu_rmap_add(struct mmu_rmap *head, u64 *slot, struct mmu_rmap_node **spare
 		*spare = NULL;
 		new->next = node;
 		new->nr = 0;
+		new->depth = node ? node->depth + 1 : 1;
 		if (!node)
 			new->slot[new->nr++] = (u64 *)head->val;
 		node = new;
@@ -57,6 +58,13 @@ found:
 		return NULL;
 	WRITE_ONCE(head->val, first->next ? (unsigned long)first->next | RMAP_NODE : 0);
 	return first;
+}
+
+bool mmu_rmap_crowded(const struct mmu_rmap *head)
+{
+	const struct mmu_rmap_node *node = node_of(head);
+
+	return node && node->depth > MMU_RMAP_DEEP;
 }
 
 u64 *mmu_rmap_any(const struct mmu_rmap *head)
@@ -126,6 +134,8 @@ struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int lev
 	if (!region->head)
 		goto fail;
 	other = xa_cmpxchg(xa, region_key(gfn, level), NULL, region, GFP_KERNEL_ACCOUNT);
+	if (!other)
+		atomic64_inc(&shadow->vm->stat.shadow_regions);
 	if (other) {
 		region_free(region);
 		if (xa_is_err(other))
@@ -147,8 +157,10 @@ void mmu_regions_free(struct mmu_shadow *shadow)
 	int i;
 
 	for (i = 0; i < MMU_LEAF_MAX; i++) {
-		xa_for_each(&shadow->regions[i], key, region)
+		xa_for_each(&shadow->regions[i], key, region) {
 			region_free(region);
+			atomic64_dec(&shadow->vm->stat.shadow_regions);
+		}
 		xa_destroy(&shadow->regions[i]);
 	}
 	for (i = 0; i < SHADOW_DIR; i++)

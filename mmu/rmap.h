@@ -28,10 +28,16 @@ struct mmu_rmap {
 };
 
 #define MMU_RMAP_PER_NODE	6
+/*
+ * Removing one entry takes a look at all: 256 is the most that a head is left with, by removing all of
+ * them. That many map a guest's page of zeroes, or what is made to be hard on us.
+ */
+#define MMU_RMAP_DEEP		(256 / MMU_RMAP_PER_NODE)
 
 struct mmu_rmap_node {
 	struct mmu_rmap_node *next;
-	unsigned long nr;
+	u32 nr;
+	u32 depth;		/* nodes from here on */
 	u64 *slot[MMU_RMAP_PER_NODE];
 };
 
@@ -64,6 +70,15 @@ static inline bool mmu_rmap_empty(const struct mmu_rmap *head)
 {
 	return !READ_ONCE(head->val);
 }
+
+/* Has it a node? Without the lock. */
+static inline bool mmu_rmap_shared(const struct mmu_rmap *head)
+{
+	return READ_ONCE(head->val) & 1;
+}
+
+/* Are there more entries than a head is left with? */
+bool mmu_rmap_crowded(const struct mmu_rmap *head);
 
 /* Any one entry of the head, or NULL. */
 u64 *mmu_rmap_any(const struct mmu_rmap *head);

@@ -477,21 +477,6 @@ unsigned int mmu_read_mapped(struct mmu_vcpu *vcpu, gva_t gva, void *buf, unsign
 
 /* ------------------------------------------------------------------ life -- */
 
-#define SHRINK_BATCH	32
-
-/* The limit is kept where spages are allocated, so that a fault cannot fail for it. */
-static void keep_limit(struct mmu_vm *vm)
-{
-	unsigned long max = READ_ONCE(vm->shadow_max);
-
-	if (!max || (unsigned long)atomic64_read(&vm->stat.shadow_pages) < max)
-		return;
-	write_lock(&vm->lock);
-	mmu_shadow_shrink(vm, SHRINK_BATCH);
-	mmu_finish(vm);
-	write_unlock(&vm->lock);
-}
-
 static struct mmu_spage *pae_root_new(void)
 {
 	struct mmu_spage *sp = mmu_spage_new(true);
@@ -507,7 +492,7 @@ void mmu_shadow_refill(struct mmu_vcpu *vcpu)
 {
 	struct mmu_cache *cache = &vcpu->cache;
 
-	keep_limit(vcpu->vm);
+	mmu_shadow_keep_limit(vcpu->vm);
 	if (!vcpu->pae_root)
 		vcpu->pae_root = pae_root_new();
 	while (cache->nr_pages < MMU_CACHE_MAX) {
@@ -570,12 +555,20 @@ static void shadow_free(struct mmu_vm *vm)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_spage *sp;
+	bool more;
 
 	write_lock(&vm->lock);
 	list_for_each_entry(sp, &shadow->pages, link)
 		sp->users = 0;
-	mmu_shadow_drop_all(vm);
-	mmu_finish(vm);
+	do {
+		more = mmu_shadow_drop_some(vm);
+		mmu_finish(vm);
+		if (!more)
+			break;
+		write_unlock(&vm->lock);
+		cond_resched();
+		write_lock(&vm->lock);
+	} while (true);
 	vm->shadow = NULL;
 	write_unlock(&vm->lock);
 	mmu_regions_free(shadow);
@@ -584,6 +577,8 @@ static void shadow_free(struct mmu_vm *vm)
 	WARN_ON_ONCE(atomic64_read(&vm->stat.shadow_pages));
 	WARN_ON_ONCE(atomic64_read(&vm->stat.shadow_leaves));
 	WARN_ON_ONCE(atomic64_read(&vm->stat.traced));
+	WARN_ON_ONCE(atomic64_read(&vm->stat.shadow_nodes));
+	WARN_ON_ONCE(atomic64_read(&vm->stat.shadow_regions));
 }
 
 int mmu_vm_set_mode(struct mmu_vm *vm, enum mmu_vm_mode mode)

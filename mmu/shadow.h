@@ -10,7 +10,8 @@
  *   shadow.c       the fault: reflect, or link and map; neighbours along with it
  *   shadow_fast.c  … when only the last entry of the path is missing
  *   shadow_entry.c one entry: what it may grant, set, changed, removed
- *   shadow_page.c  shadow pages: found, made, linked, dropped; limits
+ *   shadow_page.c  shadow pages: found, made, linked, dropped
+ *   shadow_limit.c how many there may be, and which go
  *   shadow_sync.c  what a flush by the guest asks for; roots
  *   shadow_visit.c the tables below a root compared with the guest's
  *   shadow_trace.c tables that rest are write-protected and not looked at any more
@@ -172,6 +173,8 @@ struct mmu_shadow {
 	struct list_head orphans;	/* linked from nowhere */
 	struct list_head resting;	/* to be write-protected */
 	unsigned int nr_roots, nr_orphans, nr_resting;
+	bool crowded;			/* an orphan is none, but too many entries point to it */
+	u64 crowded_leaf;		/* gfn << 2 | level that too many entries map, or 0 */
 	unsigned int roots_max;		/* SHADOW_ROOTS_MAX */
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
 	/*
@@ -273,6 +276,8 @@ bool mmu_gpte_ready(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64
 /* May a leaf of level (2, 3) map gfn's surroundings: no table there is write-protected? */
 bool mmu_may_map_large(struct mmu_vm *vm, gfn_t gfn, int level);
 
+/* vm->lock for writing: remove the entries that map what too many map. */
+void mmu_shadow_thin(struct mmu_vm *vm);
 /* vm->lock for writing: remove every entry that maps one of [gfn, gfn + nr); what is dirty P2M remembers. */
 void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr);
 /* vm->lock: were [gfn, gfn + pages of level) dirty (or accessed)? clear: and clear that. */
@@ -335,18 +340,38 @@ void mmu_spage_wants_visit(struct mmu_shadow *shadow, struct mmu_spage *sp);
 void mmu_spage_mark_above(struct mmu_spage *sp);
 /* A table is about to be compared and linked at entries[i], sp->lock held: see shadow_visit.c. */
 void mmu_link_begin(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
-/* vm->lock for writing, mmu_finish() before it is dropped. */
-void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);
-void mmu_shadow_drop_orphans(struct mmu_vm *vm);
-void mmu_shadow_drop_all(struct mmu_vm *vm);
-unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr);
-void mmu_shadow_trim_roots(struct mmu_vm *vm);
+/*
+ * vm->lock for writing, mmu_finish() before it is dropped. Work is counted in entries removed: _drop
+ * says how much it was, others do as much as *work and what it ends in the middle of.
+ */
+#define SHADOW_HOLD	(16 << 10)	/* in one hold of the lock */
+#define SHADOW_STEP	8		/* a page looked at, and left */
+
+unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);
+/* sp is not found any more, and no root to be kept; what is linked stays. */
+void mmu_spage_unhash(struct mmu_vm *vm, struct mmu_spage *sp);
+void mmu_shadow_drop_orphans(struct mmu_vm *vm, long *work);
+void mmu_shadow_trim_roots(struct mmu_vm *vm, long *work);
 void mmu_shadow_compare_roots(struct mmu_vm *vm);	/* sets upper_differs anew */
 void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp);	/* remove its entries */
 void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced);
 unsigned long mmu_shadow_bury(struct mmu_vm *vm);	/* free what is dead; after the flush */
 /* The backing of gfn goes: tables of the guest there have to be found again. */
 void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr);
+
+/* ---- shadow_limit.c ---- */
+
+/*
+ * Drop up to nr pages that nobody has used of late, looking at no more than *scan, which counts
+ * down. Stops when the lock was held for long enough. Returns how many; vm->lock for writing.
+ */
+unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr, unsigned long *scan);
+/* In as many holds as it takes, no lock held: up to nr. Returns how many were freed. */
+unsigned long mmu_shadow_reclaim(struct mmu_vm *vm, unsigned long nr, bool idle_only);
+/* vm->lock for writing: no table is used any more but roots in use, emptied. What is left are orphans. */
+void mmu_shadow_disown_all(struct mmu_vm *vm);
+/* … free some of all pages, for a vm without vCPUs in shadow mode. Are any left? */
+bool mmu_shadow_drop_some(struct mmu_vm *vm);
 
 /* Find sp->guest: 0, -ENOENT (P2M has nothing for sp->gfn), -EFAULT (device memory). vm->lock held. */
 int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp);

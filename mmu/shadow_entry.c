@@ -138,8 +138,21 @@ static void rmap_add(struct mmu_vcpu *vcpu, struct mmu_rmap *head, u64 *slot)
 	struct mmu_rmap_node *spare = cache->node[cache->nr_nodes - 1];
 
 	mmu_rmap_add(head, slot, &spare);
-	if (!spare)
+	if (!spare) {
 		cache->nr_nodes--;
+		atomic64_inc(&vcpu->vm->stat.shadow_nodes);
+	}
+}
+
+/* The entry was taken out of head; with it may go a node. */
+static void rmap_del(struct mmu_vm *vm, struct mmu_rmap *head, u64 *slot)
+{
+	struct mmu_rmap_node *node = mmu_rmap_del(head, slot);
+
+	if (node) {
+		kfree(node);
+		atomic64_dec(&vm->stat.shadow_nodes);
+	}
 }
 
 void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
@@ -149,6 +162,7 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	int level = sp->role.level;
 	gfn_t gfn = mmu_snap_gfn(sp, gpte);
 	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, level);
+	struct mmu_rmap *head = mmu_region_head(region, gfn, level);
 	u64 pfn = (p2m & PT_ADDR) >> PAGE_SHIFT, entry;
 
 	pfn = mmu_align(pfn, plevel) + (gfn & (mmu_level_pages(plevel) - 1));
@@ -161,7 +175,9 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	spin_lock(&region->lock);
 	if ((grant & ACC_WRITE) && !(level == 1 && mmu_traced(region, gfn)))
 		entry |= PT_WRITE | (written ? PT_DIRTY : 0);
-	rmap_add(vcpu, mmu_region_head(region, gfn, level), &sp->entries[i]);
+	rmap_add(vcpu, head, &sp->entries[i]);
+	if (unlikely(mmu_rmap_crowded(head)))
+		WRITE_ONCE(vm->shadow->crowded_leaf, gfn << 2 | level);
 	WRITE_ONCE(sp->entries[i], entry);
 	spin_unlock(&region->lock);
 
@@ -200,14 +216,11 @@ static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i,
 	int level = sp->role.level;
 	gfn_t gfn = mmu_snap_gfn(sp, sp->snap[i]);
 	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, level);
-	struct mmu_rmap_node *node;
 
 	spin_lock(&region->lock);
 	*old = xchg(&sp->entries[i], 0);
-	node = mmu_rmap_del(mmu_region_head(region, gfn, level), &sp->entries[i]);
+	rmap_del(vm, mmu_region_head(region, gfn, level), &sp->entries[i]);
 	spin_unlock(&region->lock);
-	if (node)
-		kfree(node);
 	if (sp->role.bytes4 && level > 1)
 		part_gone(vm->shadow);
 	count_leaf(vm, sp, *old, -1);
@@ -219,17 +232,15 @@ static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_spage *child;
-	struct mmu_rmap_node *node;
 	bool last;
 
 	*old = xchg(&sp->entries[i], 0);
 	child = mmu_spage_at(*old);
 	spin_lock(&shadow->list_lock);
-	node = mmu_rmap_del(&child->parents, &sp->entries[i]);
+	rmap_del(vm, &child->parents, &sp->entries[i]);
 	clear_bit(i, sp->busy);
 	last = mmu_rmap_empty(&child->parents);
 	spin_unlock(&shadow->list_lock);
-	kfree(node);
 	if (child->role.level > 1 || child->role.direct)
 		part_gone(shadow);	/* or with all that is below it */
 	if (last)
@@ -252,7 +263,7 @@ u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 }
 
 /* One of mmu_leaves_remove(); the region's lock is held. Returns what was there. */
-static u64 take_leaf(struct mmu_region *region, u64 *slot, gfn_t gfn)
+static u64 take_leaf(struct mmu_vm *vm, struct mmu_region *region, u64 *slot, gfn_t gfn)
 {
 	struct mmu_rmap *head = mmu_region_head(region, gfn, 1);
 	u64 old = xchg(slot, 0);
@@ -260,7 +271,7 @@ static u64 take_leaf(struct mmu_region *region, u64 *slot, gfn_t gfn)
 	if (likely(head->val == (unsigned long)slot))
 		head->val = 0;
 	else
-		kfree(mmu_rmap_del(head, slot));
+		rmap_del(vm, head, slot);
 	return old;
 }
 
@@ -288,7 +299,7 @@ void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int fir
 			region = mmu_region_find(vm->shadow, gfn, 1);
 			spin_lock(&region->lock);
 		}
-		old = take_leaf(region, &sp->entries[i], gfn);
+		old = take_leaf(vm, region, &sp->entries[i], gfn);
 		nonglobal += !(old & PT_GLOBAL);
 		if (unlikely(logs) && (old & PT_DIRTY))
 			remember_dirty(vm, gfn);
@@ -316,6 +327,21 @@ bool mmu_gpte_ready(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64
 	return level == 2 && !sp->role.bytes4 && (gpte & PT_LARGE) && !(gpte & vcpu->leaf_rsvd[1]);
 }
 
+/* Do so many entries map gfn that only a fault is a reason for one more? */
+static bool crowded(struct mmu_shadow *shadow, gfn_t gfn, int level)
+{
+	struct mmu_region *region = mmu_region_find(shadow, gfn, level);
+	struct mmu_rmap *head = mmu_region_head(region, gfn, level);
+	bool is;
+
+	if (likely(!mmu_rmap_shared(head)))
+		return false;
+	spin_lock(&region->lock);
+	is = mmu_rmap_crowded(head);
+	spin_unlock(&region->lock);
+	return is;
+}
+
 bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
 {
 	struct mmu_vm *vm = vcpu->vm;
@@ -327,7 +353,7 @@ bool mmu_entry_ahead(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i
 	if (!p2m || plevel < sp->role.level || !mmu_entry_ready(vcpu, sp, gfn))
 		return false;
 	/* The last node is for what the fault is about. */
-	if (vcpu->cache.nr_nodes == 1)
+	if (vcpu->cache.nr_nodes == 1 || crowded(vm->shadow, gfn, sp->role.level))
 		return false;
 	if (sp->role.level > 1 && !mmu_may_map_large(vm, gfn, sp->role.level))
 		return false;
@@ -408,6 +434,7 @@ void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	u64 entry = virt_to_phys(child->entries) | PT_PRESENT;
+	bool many;
 
 	if (!sp->role.pae_root)		/* whose entries have no rights (APM vol. 2, 5.2.3) */
 		entry |= PT_WRITE | PT_USER | PT_ACCESSED;
@@ -415,7 +442,12 @@ void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
 	rmap_add(vcpu, &child->parents, &sp->entries[i]);
 	if (mmu_spage_needs_visit(child))
 		mmu_spage_mark_above(child);
+	many = mmu_rmap_crowded(&child->parents);
 	spin_unlock(&shadow->list_lock);
+	if (unlikely(many)) {
+		mmu_spage_orphaned(shadow, child);
+		WRITE_ONCE(shadow->crowded, true);
+	}
 	/* In this order for leaf_table(), which looks without the lock. */
 	WRITE_ONCE(sp->snap[i], gpte);
 	smp_store_release(&sp->entries[i], entry);
@@ -434,6 +466,18 @@ static void unmap_region(struct mmu_vm *vm, struct mmu_region *region, int level
 		while ((slot = mmu_rmap_any(mmu_region_head(region, gfn, level))))
 			mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
 	}
+}
+
+void mmu_shadow_thin(struct mmu_vm *vm)
+{
+	struct mmu_shadow *shadow = vm->shadow;
+	gfn_t gfn = shadow->crowded_leaf >> 2;
+	int level = shadow->crowded_leaf & 3;
+
+	lockdep_assert_held_write(&vm->lock);
+	WRITE_ONCE(shadow->crowded_leaf, 0);
+	unmap_region(vm, mmu_region_find(shadow, gfn, level), level, gfn, gfn + mmu_level_pages(level));
+	vm->flush_due = true;
 }
 
 void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr)

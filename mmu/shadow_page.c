@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Shadow pages: how they are found, made and dropped.
+ * Shadow pages: how they are found, made and dropped. Which of them and when: shadow_limit.c.
  *
  *   mmu_spage_new ─► vCPU's cache ─► mmu_spage_get: hash (gfn, role), shadow->pages
  *                                       │ linked from entries above (parents), or a root
@@ -201,19 +201,14 @@ void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp)
 			mmu_leaves_remove(vm, sp, i, sp->present[i / BITS_PER_LONG]);
 }
 
-void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
+void mmu_spage_unhash(struct mmu_vm *vm, struct mmu_spage *sp)
 {
 	struct mmu_shadow *shadow = vm->shadow;
-	u64 *slot;
 
 	lockdep_assert_held_write(&vm->lock);
-	mmu_spage_empty(vm, sp);
-	while ((slot = mmu_rmap_any(&sp->parents)))
-		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
 	if (sp->traced)
 		mmu_trace_end(vm, sp);
 	hlist_del_init(&sp->hash);
-	no_orphan(shadow, sp);
 	if (!list_empty(&sp->root_link)) {
 		list_del_init(&sp->root_link);
 		WRITE_ONCE(shadow->nr_roots, shadow->nr_roots - 1);
@@ -222,9 +217,23 @@ void mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
 		list_del_init(&sp->rest_link);
 		WRITE_ONCE(shadow->nr_resting, shadow->nr_resting - 1);
 	}
-	list_move_tail(&sp->link, &shadow->dead);
+}
+
+unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
+{
+	unsigned int work = 4 * SHADOW_STEP + sp->nr_present;
+	u64 *slot;
+
+	lockdep_assert_held_write(&vm->lock);
+	mmu_spage_empty(vm, sp);
+	for (; (slot = mmu_rmap_any(&sp->parents)); work++)
+		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	mmu_spage_unhash(vm, sp);
+	no_orphan(vm->shadow, sp);
+	list_move_tail(&sp->link, &vm->shadow->dead);
 	mmu_shape_changed(vm);
 	vm->flush_due = true;
+	return work;
 }
 
 static bool in_use(const struct mmu_spage *sp)
@@ -232,33 +241,34 @@ static bool in_use(const struct mmu_spage *sp)
 	return !mmu_rmap_empty(&sp->parents) || sp->users || !list_empty(&sp->root_link);
 }
 
-void mmu_shadow_drop_orphans(struct mmu_vm *vm)
+void mmu_shadow_drop_orphans(struct mmu_vm *vm, long *work)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 
 	lockdep_assert_held_write(&vm->lock);
-	while (!list_empty(&shadow->orphans)) {
+	while (*work > 0 && !list_empty(&shadow->orphans)) {
 		struct mmu_spage *sp = list_first_entry(&shadow->orphans, struct mmu_spage, orphan_link);
 
-		/* Linked again since? */
-		if (in_use(sp))
+		*work -= SHADOW_STEP;
+		/* Linked again since? Or is it here because of too many links? */
+		if (in_use(sp) && !mmu_rmap_crowded(&sp->parents))
 			no_orphan(shadow, sp);
 		else
-			mmu_spage_drop(vm, sp);
+			*work -= mmu_spage_drop(vm, sp);
 	}
 }
 
-void mmu_shadow_trim_roots(struct mmu_vm *vm)
+void mmu_shadow_trim_roots(struct mmu_vm *vm, long *work)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_spage *sp, *next;
 
 	lockdep_assert_held_write(&vm->lock);
 	list_for_each_entry_safe(sp, next, &shadow->roots, root_link) {
-		if (shadow->nr_roots <= shadow->roots_max)
+		if (*work <= 0 || shadow->nr_roots <= shadow->roots_max)
 			break;
 		if (!sp->users)
-			mmu_spage_drop(vm, sp);
+			*work -= mmu_spage_drop(vm, sp);
 	}
 }
 
@@ -296,47 +306,6 @@ void mmu_shadow_compare_roots(struct mmu_vm *vm)
 	list_for_each_entry_safe(sp, next, &shadow->roots, root_link)
 		if (!sp->users && !note_upper(shadow, sp))
 			mmu_spage_drop(vm, sp);
-}
-
-void mmu_shadow_drop_all(struct mmu_vm *vm)
-{
-	struct mmu_shadow *shadow = vm->shadow;
-	struct mmu_spage *sp, *next;
-
-	lockdep_assert_held_write(&vm->lock);
-	list_for_each_entry_safe(sp, next, &shadow->pages, link) {
-		if (sp->users)
-			mmu_spage_empty(vm, sp);
-		else
-			mmu_spage_drop(vm, sp);
-	}
-	mmu_shadow_drop_orphans(vm);
-}
-
-/*
- * The list is gone round like a clock: what faults have passed through since the last
- * time stays once more. Roots in use stay; what is below them may go.
- */
-unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr)
-{
-	struct mmu_shadow *shadow = vm->shadow;
-	unsigned long scan = 2 * atomic64_read(&vm->stat.shadow_pages), found = 0;
-
-	lockdep_assert_held_write(&vm->lock);
-	for (; scan && found < nr && !list_empty(&shadow->pages); scan--) {
-		struct mmu_spage *sp = list_first_entry(&shadow->pages, struct mmu_spage, link);
-
-		if (sp->users || sp->used) {
-			sp->used = false;
-			list_move_tail(&sp->link, &shadow->pages);
-			continue;
-		}
-		mmu_spage_drop(vm, sp);
-		found++;
-	}
-	mmu_shadow_drop_orphans(vm);
-	atomic64_add(found, &vm->stat.shadow_dropped);
-	return found;
 }
 
 unsigned long mmu_shadow_bury(struct mmu_vm *vm)

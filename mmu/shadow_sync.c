@@ -289,7 +289,7 @@ static void agree(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 	WRITE_ONCE(shadow->known, true);
 	WRITE_ONCE(shadow->pat, p->pat);
 	map_types(shadow, p->pat, vm->host_pat ?: p->pat);
-	mmu_shadow_drop_all(vm);
+	mmu_shadow_disown_all(vm);
 	mmu_finish(vm);
 	write_unlock(&vm->lock);
 }
@@ -298,17 +298,22 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_shadow *shadow = vm->shadow;
+	long work = SHADOW_HOLD;
 
 	if (likely(READ_ONCE(shadow->nr_orphans) < SHADOW_ORPHANS_MAX &&
 		   READ_ONCE(shadow->nr_roots) <= shadow->roots_max &&
 		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX &&
+		   !READ_ONCE(shadow->crowded) && !READ_ONCE(shadow->crowded_leaf) &&
 		   !READ_ONCE(shadow->upper_due)))
 		return;
 	write_lock(&vm->lock);
 	if (shadow->upper_due)
 		mmu_shadow_compare_roots(vm);
-	mmu_shadow_trim_roots(vm);
-	mmu_shadow_drop_orphans(vm);
+	if (shadow->crowded_leaf)
+		mmu_shadow_thin(vm);
+	WRITE_ONCE(shadow->crowded, false);
+	mmu_shadow_trim_roots(vm, &work);
+	mmu_shadow_drop_orphans(vm, &work);
 	mmu_trace_resting(vcpu);
 	mmu_finish(vm);
 	write_unlock(&vm->lock);

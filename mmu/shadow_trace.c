@@ -95,18 +95,22 @@ static void trace(struct mmu_vm *vm, struct mmu_spage *sp)
 	mmu_spages_rest(vm->shadow, sp->gfn, true);
 }
 
+#define REST_BATCH	16	/* under one hold of the lock: each is compared */
+
 void mmu_trace_resting(struct mmu_vcpu *vcpu)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_spage *sp, *next;
 	LIST_HEAD(traced);
+	unsigned int nr;
 
 	lockdep_assert_held_write(&vm->lock);
 	if (list_empty(&shadow->resting))
 		return;
-	list_splice_init(&shadow->resting, &traced);
-	WRITE_ONCE(shadow->nr_resting, 0);
+	for (nr = 0; nr < REST_BATCH && !list_empty(&shadow->resting); nr++)
+		list_move_tail(shadow->resting.next, &traced);
+	WRITE_ONCE(shadow->nr_resting, shadow->nr_resting - nr);
 	list_for_each_entry(sp, &traced, rest_link)
 		trace(vm, sp);
 	vm->flush_due = true;

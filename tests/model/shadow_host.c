@@ -645,9 +645,19 @@ static void audit_report(void *ctx, const char *what, gfn_t gfn, u64 entry)
 	sm_violation(m, what, gfn);
 }
 
+/* What the vCPUs have in hand may come on top of the limit. */
+static void check_limit(struct sm *m)
+{
+	s64 pages = atomic64_read(&m->vm.stat.shadow_pages);
+
+	if (m->config.pages_max && pages > m->config.pages_max + SM_VCPUS * (MMU_CACHE_MAX + 1))
+		sm_violation(m, "more shadow pages than allowed", pages);
+}
+
 void sm_audit(struct sm *m)
 {
 	mmu_audit(&m->vm, audit_report, m);
+	check_limit(m);
 }
 
 /* ------------------------------------------------------------------- life -- */

@@ -409,20 +409,118 @@ static void test_root_survives_reclaim(void **state)
 	assert_int_equal(m.busy, 0);
 }
 
+#define CYCLE		64
+#define CYCLE_GVA(i)	((gva_t)(1 + (i)) << 30)
+
+/* So many directories and leaf tables beside each other. */
+static void put_cycle(void)
+{
+	int i;
+
+	for (i = 0; i < CYCLE; i++) {
+		put(TABLE(3), 1 + i, to(600 + i, OPEN));
+		put(600 + i, 0, to(700 + i, OPEN));
+		put(700 + i, 0, to(PAGE_A, OPEN));
+	}
+}
+
 /* A cycle of tables larger than the limit is served all the same. */
 static void test_limit(void **state)
 {
 	int i, j;
 
 	m.vm.shadow_max = 12;
-	for (i = 0; i < 64; i++) {
-		put(TABLE(3), i, to(TABLE(2), OPEN & (i & 1 ? ~0ull : ~2ull)));
-		put(TABLE(2), i, to(TABLE(1), OPEN));
+	put_cycle();
+	for (j = 0; j < 4; j++) {
+		for (i = 0; i < CYCLE; i++) {
+			assert_int_equal(read_by(0, CYCLE_GVA(i)), SM_DONE);
+			assert_in_range(atomic64_read(&m.vm.stat.shadow_pages), 4, 12 + 2 * MMU_CACHE_MAX);
+		}
 	}
-	for (j = 0; j < 4; j++)
-		for (i = 0; i < 64; i++)
-			assert_int_equal(read_by(0, (gva_t)i << 30 | (gva_t)(i ^ j) << 21), SM_DONE);
-	assert_true(atomic64_read(&m.vm.stat.shadow_pages) <= 12 + 2 * MMU_CACHE_MAX);
+	assert_in_range(atomic64_read(&m.vm.stat.shadow_dropped), CYCLE, 10 * CYCLE);
+}
+
+/* What the processor walks through stays, although no fault tells of it. */
+static void test_used_tables_stay(void **state)
+{
+	int i;
+
+	put_cycle();
+	for (i = 0; i < CYCLE; i++)
+		read_by(0, CYCLE_GVA(i));
+	faults_of(0, GVA, true);
+	for (i = 0; i < 100 && atomic64_read(&m.vm.stat.shadow_dropped) < CYCLE; i++) {
+		mmu_shadow_reclaim(&m.vm, 8, true);
+		sm_hw_flush(&m.vcpu[0]);
+		assert_int_equal(faults_of(0, GVA, false), 0);
+	}
+	assert_in_range(i, CYCLE / 8, 99);
+	assert_true(faults_of(0, CYCLE_GVA(0), false));
+}
+
+/* A root of which several entries point to itself: hundreds of ways to one table at each level. */
+static void test_ways_are_not_walked(void **state)
+{
+	const int nr = 8;
+	u64 compared;
+	int i, j, k;
+
+	for (i = 1; i <= nr; i++)
+		put(TABLE(4), i, to(TABLE(4), OPEN));
+	for (i = 1; i <= nr; i++)
+		for (j = 1; j <= nr; j++)
+			for (k = 1; k <= nr; k++)
+				faults_of(0, (gva_t)i << 39 | (gva_t)j << 30 | (gva_t)k << 21 | 5 << 12, false);
+	for (i = 0; i < 3; i++) {
+		compared = m.vcpu[0].mmu.stat.compared;
+		load_cr3(0, ROOT);
+		assert_in_range(m.vcpu[0].mmu.stat.compared - compared, 1, 8);
+		compared = m.vcpu[0].mmu.stat.compared;
+		sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+		assert_in_range(m.vcpu[0].mmu.stat.compared - compared, 1, 8);
+	}
+	/* Compared once is enough to find what has changed. */
+	put(TABLE(4), 5, 0);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, (gva_t)1 << 39 | (gva_t)2 << 30 | (gva_t)5 << 21 | 5 << 12), SM_REFLECTED);
+	assert_int_equal(read_by(0, (gva_t)5 << 39 | (gva_t)2 << 30 | (gva_t)1 << 21 | 5 << 12), SM_REFLECTED);
+}
+
+static unsigned int length(const struct mmu_rmap *head)
+{
+	unsigned int n = 0;
+
+	while (mmu_rmap_at(head, n))
+		n++;
+	return n;
+}
+
+/* One page mapped by all entries of one table, that by all entries of several: no list gets long. */
+static void test_too_many_ways(void **state)
+{
+	struct mmu_spage *sp;
+	int i, j;
+
+	for (i = 0; i < MMU_ENTRIES; i++) {
+		put(TABLE(1), i, to(PAGE_A, OPEN));
+		put(TABLE(2), i, to(TABLE(1), OPEN));
+		put(TABLE(3), i, to(TABLE(2), OPEN));
+	}
+	for (i = 0; i < 4; i++) {
+		for (j = 0; j < MMU_ENTRIES; j++) {
+			gva_t gva = (gva_t)(i & 1) << 30 | (gva_t)j << 21 | (gva_t)(i ^ j) << 12;
+			struct mmu_region *region;
+
+			/* Another role, another table of ours, the same page. */
+			put(TABLE(3), 1, to(TABLE(2), i & 2 ? OPEN : OPEN & ~2ull));
+			assert_int_equal(read_by(0, gva), SM_DONE);
+			region = mmu_region_find(m.vm.shadow, PAGE_A, 1);
+			assert_in_range(length(mmu_region_head(region, PAGE_A, 1)), 0, 256 + MMU_RMAP_PER_NODE);
+			for (sp = NULL; (sp = mmu_spage_next(m.vm.shadow, TABLE(1), sp)); )
+				assert_in_range(length(&sp->parents), 0, 256 + MMU_RMAP_PER_NODE);
+		}
+	}
+	sm_audit(&m);
 }
 
 #define TEST(f)		cmocka_unit_test_setup_teardown(test_##f, setup, teardown)
@@ -437,6 +535,7 @@ int main(void)
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
 		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
 		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(limit),
+		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
