@@ -9,6 +9,7 @@
 /* Capabilities that are there or not, with nothing to be said beside. */
 static const u16 pn_caps[] = {
 	KVM_CAP_USER_MEMORY,
+	KVM_CAP_MMU_SHADOW_CACHE_CONTROL,
 	KVM_CAP_DESTROY_MEMORY_REGION_WORKS,
 	KVM_CAP_JOIN_MEMORY_REGIONS_WORKS,
 	KVM_CAP_READONLY_MEM,

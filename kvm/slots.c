@@ -272,6 +272,7 @@ static void change_commit(struct pn_vm *vm, struct slot_change *c)
 	else
 		old = pn_notifier_swap_slots(vm, c->next);
 	pn_vm_retire(vm, &old->retired);
+	pn_shadow_limit_update(vm);
 	atomic_long_add(!!c->new - !!c->old, &pn_counts.slots);
 
 	/* Whoever may still write by the old slot, unlogged or elsewhere, finishes first. */

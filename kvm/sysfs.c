@@ -5,7 +5,7 @@
  *   version
  *   counters/{vms,vcpus,slots,ioeventfds,table_pages}   all zero without VMs
  *   vms/<id>/{pid,mmu,vcpus,memory_slots,memory_pages,table_pages,
- *                pages_4k,pages_2m,pages_1g}
+ *                pages_4k,pages_2m,pages_1g,shadow_bytes,shadow_max_pages}
  *   vms/<id>/stat/<name>      of the VM, and the sum over its vCPUs
  *
  * Removing a folder waits for readers of its files and makes later reads of open
@@ -153,6 +153,26 @@ static ssize_t vm_table_pages_show(struct pn_vm *vm, const struct attribute *att
 	return sysfs_emit(buf, "%lld\n", (long long)pn_vm_table_pages(vm));
 }
 
+static ssize_t vm_shadow_bytes_show(struct pn_vm *vm, const struct attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llu\n", mmu_shadow_bytes(&vm->mmu));
+}
+
+static ssize_t vm_shadow_max_pages_show(struct pn_vm *vm, const struct attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lu\n", READ_ONCE(vm->mmu.shadow_max));
+}
+
+static ssize_t vm_shadow_max_pages_store(struct pn_vm *vm, const char *buf, size_t len)
+{
+	unsigned long nr;
+	int r = kstrtoul(buf, 0, &nr);
+
+	if (!r)
+		r = pn_vm_set_shadow_max(vm, nr);
+	return r ?: len;
+}
+
 #define VM_MMU_ATTR(_name, _field)						\
 static ssize_t vm_##_name##_show(struct pn_vm *vm, const struct attribute *attr,	\
 				 char *buf)					\
@@ -180,11 +200,14 @@ VM_ATTR(vcpus, 0444, NULL);
 VM_ATTR(memory_slots, 0444, NULL);
 VM_ATTR(memory_pages, 0444, NULL);
 VM_ATTR(table_pages, 0444, NULL);
+VM_ATTR(shadow_bytes, 0444, NULL);
+VM_ATTR(shadow_max_pages, 0644, vm_shadow_max_pages_store);
 
 static struct attribute *vm_attrs[] = {
 	&vm_pid_attr.attr, &vm_mmu_attr.attr, &vm_vcpus_attr.attr, &vm_memory_slots_attr.attr,
 	&vm_memory_pages_attr.attr, &vm_table_pages_attr.attr, &vm_pages_4k_attr.attr,
-	&vm_pages_2m_attr.attr, &vm_pages_1g_attr.attr, NULL,
+	&vm_pages_2m_attr.attr, &vm_pages_1g_attr.attr, &vm_shadow_bytes_attr.attr,
+	&vm_shadow_max_pages_attr.attr, NULL,
 };
 static const struct attribute_group vm_group = { .attrs = vm_attrs };
 static const struct attribute_group *vm_groups[] = { &vm_group, NULL };

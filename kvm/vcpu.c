@@ -398,6 +398,9 @@ static int pn_vcpu_install(struct pn_vm *vm, struct pn_vcpu *vcpu)
 	pn_vcpu_request(vcpu, PN_REQ_MMU_MODE);
 	WRITE_ONCE(vm->vcpus[vcpu->index], vcpu);
 	smp_store_release(&vm->nr_vcpus, vm->nr_vcpus + 1);
+	mutex_lock(&vm->slots_lock);
+	pn_shadow_limit_update(vm);
+	mutex_unlock(&vm->slots_lock);
 	fd_install(fd, file);
 	return fd;
 }

@@ -285,6 +285,10 @@ static long pn_vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 		return pn_vm_set_tsc_khz(vm, arg);
 	case KVM_GET_TSC_KHZ:
 		return READ_ONCE(vm->default_tsc_khz);
+	case KVM_SET_NR_MMU_PAGES:
+		return pn_vm_set_nr_mmu_pages(vm, arg);
+	case KVM_GET_NR_MMU_PAGES:
+		return pn_vm_get_nr_mmu_pages(vm);
 	case KVM_SET_GSI_ROUTING:
 		return -EINVAL;		/* no controller to route to */
 	case KVM_GET_STATS_FD:

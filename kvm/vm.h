@@ -100,6 +100,8 @@ struct pn_vm {
 	bool clock_stable;		/* the pair below holds: host time is a function of its TSC */
 	u64 clock_tsc, clock_ns;	/* one moment: host TSC, boot-based ns */
 
+	unsigned long shadow_request;	/* user space's limit of shadow pages, or 0; under slots_lock */
+
 	struct pn_vm_stat stat;
 	struct pn_vm_dir *dir;		/* kvm/sysfs.c */
 };
@@ -121,6 +123,13 @@ void pn_vm_put(struct pn_vm *vm);
  * IPI: interrupts on.
  */
 void pn_vm_request_all(struct pn_vm *vm, unsigned int request);
+
+/* kvm/shadow_limit.c: slots, vCPUs or what was asked for changed. Under slots_lock. */
+void pn_shadow_limit_update(struct pn_vm *vm);
+/* 0: back to the fraction of its memory. 0, or -EINVAL: too few. Sleeps. */
+long pn_vm_set_shadow_max(struct pn_vm *vm, unsigned long nr);
+long pn_vm_set_nr_mmu_pages(struct pn_vm *vm, unsigned long nr);	/* the ioctls */
+long pn_vm_get_nr_mmu_pages(struct pn_vm *vm);
 
 /* kvm/mode.c */
 const char *pn_mode_name(enum mmu_vm_mode mode);

@@ -124,6 +124,17 @@ static void bsp(struct vmm *v)
 	CALL(EBUSY, v->vm, KVM_SET_BOOT_CPU_ID, 0, "KVM_SET_BOOT_CPU_ID after a vCPU");
 }
 
+/* The limit of shadow pages; in nested mode it is only kept. */
+static void shadow_pages(struct vmm *v)
+{
+	tap_eq(vmm_cap(v, KVM_CAP_MMU_SHADOW_CACHE_CONTROL), 1, "KVM_CAP_MMU_SHADOW_CACHE_CONTROL");
+	CALL(EINVAL, v->vm, KVM_SET_NR_MMU_PAGES, 0, "KVM_SET_NR_MMU_PAGES: none");
+	CALL(EINVAL, v->vm, KVM_SET_NR_MMU_PAGES, 63, "KVM_SET_NR_MMU_PAGES: too few");
+	CALL(0, v->vm, KVM_SET_NR_MMU_PAGES, 500, "KVM_SET_NR_MMU_PAGES");
+	if (!vmm_on_stock())	/* 6.12's has no KVM_GET_NR_MMU_PAGES */
+		tap_eq(ioctl(v->vm, KVM_GET_NR_MMU_PAGES, 0), 500, "KVM_GET_NR_MMU_PAGES");
+}
+
 void abi_vm(void)
 {
 	struct vmm *v = vmm_new();
@@ -135,5 +146,6 @@ void abi_vm(void)
 	clock(v);
 	irqchip_calls(v);
 	bsp(v);
+	shadow_pages(v);
 	vmm_free(v);
 }
