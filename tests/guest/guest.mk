@@ -22,6 +22,8 @@ BARE_LINK   := -nostdlib -static -Wl,-T,tests/guest/bare/link.ld -Wl,--build-id=
 	       -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c tests/guest/bare/console.c
 
+BARE_HDR := $(wildcard tests/guest/bare/*.h) tests/guest/bare/link.ld tests/model/guest_walk.h
+
 LEGACY := tests/guest/bare/legacy_start.S tests/guest/bare/legacy.c tests/guest/bare/console.c
 
 TEST_NEEDS += $(GUEST_DIR)/legacy.elf
@@ -29,6 +31,23 @@ TEST_NEEDS += $(GUEST_DIR)/legacy.elf
 $(GUEST_DIR)/legacy.elf: $(LEGACY) tests/guest/bare/console.h tests/guest/bare/link.ld
 	@mkdir -p $(@D)
 	$(CC) $(subst -mno-red-zone,,$(BARE_FLAGS:-m64=-m32)) $(BARE_LINK) -o $@ $(LEGACY)
+
+# Permutations of entries, control bits and accesses; what is right, says the model of the user-space tests.
+PERM := $(wildcard tests/guest/bare/perm*.c)
+PERM_COMMON := $(filter-out %/perm32.c %/perm64.c,$(PERM)) tests/model/guest_walk.c
+PERM_FLAGS := $(BARE_FLAGS) -I. -fno-delete-null-pointer-checks
+
+TEST_NEEDS += $(GUEST_DIR)/perm32.elf $(GUEST_DIR)/perm64.elf
+
+$(GUEST_DIR)/perm32.elf: tests/guest/bare/perm32.c tests/guest/bare/legacy_start.S $(PERM_COMMON) $(BARE_HDR) tests/guest/bare/console.c
+	@mkdir -p $(@D)
+	$(CC) $(subst -mno-red-zone,,$(PERM_FLAGS:-m64=-m32)) $(BARE_LINK) -o $@ $(filter %.c %.S,$^)
+
+$(GUEST_DIR)/perm64.elf: tests/guest/bare/perm64.c $(BARE_LIB) $(PERM_COMMON) $(BARE_HDR)
+	@mkdir -p $(@D)
+	$(CC) $(PERM_FLAGS) $(BARE_LINK) -o $@64 $(filter %.c %.S,$^)
+	objcopy -O elf32-i386 $@64 $@
+	@rm -f $@64
 
 TEST_NEEDS += $(BARE_GUESTS:%=$(GUEST_DIR)/%.elf)
 

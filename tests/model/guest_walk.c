@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The model of guest_walk.h. Section numbers: AMD APM vol. 2. */
-#include <string.h>
-
+/* The model of guest_walk.h. Section numbers: AMD APM vol. 2. Bare-metal guests use it too: no libc. */
 #include "tests/model/guest_walk.h"
 
 enum { P = 1, RW = 2, US = 4, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
@@ -28,7 +26,7 @@ static bool load(const struct gw_memory *m, struct trail *t, uint64_t at, int wi
 		return m->load(m, at, width, v);
 	if (at + width > m->size)
 		return false;
-	memcpy(v, m->byte + at, width);
+	__builtin_memcpy(v, m->byte + at, width);
 	return true;
 }
 
@@ -277,7 +275,7 @@ struct gw_result gw_walk(const struct gw_cpu *c, struct gw_memory *m, uint64_t v
 		stop = walk_32(c, m, va, &pg, &t);
 	r.what = GW_FAULT;
 	r.n = t.n;
-	memcpy(r.at, t.at, sizeof(r.at));
+	__builtin_memcpy(r.at, t.at, sizeof(r.at));
 	if (stop == NOWHERE) {
 		r.what = GW_NO_MEMORY;
 		r.nowhere = t.last;
