@@ -638,6 +638,24 @@ void sm_op_random(struct sm_op *op, u64 *rng)
 	op->seed = *rng >> 32;
 }
 
+/* A process maps many pages of one table, uses them, and unmaps most at once. */
+static void unmap_many(struct sm *m, struct sm_vcpu *v)
+{
+	struct shape s = shape_of(v->mode);
+	gfn_t table = pool_of(m, v->mode) + 1 + sm_random(m, 4);
+	unsigned int i, first = 64 * sm_random(m, 2), left = sm_random(m, 40);
+
+	for (i = 0; i < 64; i++)
+		put(m, table, first + i, random_page(m) << PAGE_SHIFT | P | RW | US | A | D, s.width);
+	for (i = 0; i < 64; i += 1 + sm_random(m, 8))
+		touch(m, v, (first + i) << PAGE_SHIFT);
+	for (i = left; i < 64; i++)
+		put(m, table, first + i, 0, s.width);
+	flush_somehow(m, v, (first + left) << PAGE_SHIFT);
+	for (i = sm_random(m, 6); i > 0; i--)
+		touch(m, v, (first + sm_random(m, 64)) << PAGE_SHIFT);
+}
+
 /* All that is remembered is forgotten: every vCPU flushes everything. */
 static void forget_history(struct sm *m)
 {
@@ -663,8 +681,10 @@ static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
 		change_registers(m, v);
 	else if (what < 208)
 		reuse_table(m, v);
-	else if (what < 212)
+	else if (what < 211)
 		settle(m, v);
+	else if (what < 213)
+		unmap_many(m, v);
 	else
 		sm_read_mapped(m, v, random_gva(m, v->mode));
 }

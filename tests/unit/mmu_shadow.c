@@ -424,6 +424,66 @@ static void put_cycle(void)
 	}
 }
 
+/* Much of a leaf table goes at once: ours is unlinked, wherever it is linked, and right when linked again. */
+static void test_torn(void **state)
+{
+	unsigned int i;
+
+	put(TABLE(2), 1, to(TABLE(1), OPEN));
+	for (i = 0; i < 64; i++)
+		put(TABLE(1), i, to(i & 1 ? PAGE_A : PAGE_B, OPEN));
+	for (i = 0; i < 64; i++) {
+		faults_of(0, (gva_t)i << PAGE_SHIFT, true);
+		faults_of(0, 0x200000 | (gva_t)i << PAGE_SHIFT, true);
+	}
+	for (i = 0; i < 50; i++)
+		put(TABLE(1), i, 0);
+	load_cr3(0, ROOT);
+	assert_in_range(m.vcpu[0].mmu.stat.torn, 1, 2);
+	assert_int_equal(read_by(0, 0x200000 | 49 << PAGE_SHIFT), SM_REFLECTED);
+	assert_int_equal(read_by(0, 0x200000 | 50 << PAGE_SHIFT), SM_DONE);
+	assert_int_equal(read_by(0, 3 << PAGE_SHIFT), SM_REFLECTED);
+	put(TABLE(1), 3, to(PAGE_A, OPEN));
+	assert_int_equal(write_by(0, 3 << PAGE_SHIFT), SM_DONE);
+	assert_int_equal(write_by(0, 63 << PAGE_SHIFT), SM_DONE);
+}
+
+/* A load of CR3 goes by what the last one did, but not past what another vCPU has linked since. */
+static void test_plan(void **state)
+{
+	unsigned int i;
+
+	faults_of(0, GVA, true);
+	for (i = 0; i < 3; i++)
+		load_cr3(0, ROOT);
+	put(120, 0, to(PAGE_A, OPEN));
+	put(TABLE(2), 3, to(120, OPEN));
+	load_cr3(1, ROOT);
+	faults_of(1, 0x600000, true);
+	faults_of(0, 0x600000, true);
+	put(120, 0, 0);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, 0x600000), SM_REFLECTED);
+	put(TABLE(1), 0, 0);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+/* A table at rest that is written wants visits again, also of a root whose plan does not have it. */
+static void test_plan_without_table_at_rest(void **state)
+{
+	struct sm_access x = { .gva = 0xa00000 + (TABLE(1) << PAGE_SHIFT), .a.write = true,
+			       .value = 0, .size = 8 };
+	unsigned int i;
+
+	rest();
+	for (i = 0; i < 3; i++)
+		load_cr3(0, ROOT);
+	assert_int_equal(sm_access(&m, &m.vcpu[1], &x), SM_DONE);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
 /* A cycle of tables larger than the limit is served all the same. */
 static void test_limit(void **state)
 {
@@ -534,7 +594,8 @@ int main(void)
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
 		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
-		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(limit),
+		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(torn), TEST(plan),
+		TEST(plan_without_table_at_rest), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
 	};
 
