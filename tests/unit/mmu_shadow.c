@@ -221,6 +221,17 @@ static void test_split_page_not_dirty_again(void **state)
 	assert_int_equal(entry_at(TABLE(2), 1), to(0, (OPEN | 0x80) & ~2ull));
 }
 
+/* The same where dirty bits cannot be set: read first, the page is written all the same. */
+static void test_split_page_in_rom(void **state)
+{
+	const gfn_t rom = 130;
+
+	put(rom, 0, to(0, (OPEN | 0x80) & ~0x40ull));
+	put(TABLE(3), 1, to(rom, OPEN));
+	assert_int_equal(read_by(0, 1ul << 30), SM_DONE);
+	assert_int_equal(write_by(0, 1ul << 30), SM_DONE);
+}
+
 /* Tables that rest are write-protected; whoever writes them, the next flush sees it. */
 static void rest(void)
 {
@@ -318,6 +329,13 @@ static void test_gfn_is_stored(void **state)
 	m.page[PAGE_A].present = false;
 	mmu_invalidate_end(&m.vm);
 	faults_of(0, 0x200000, true);
+	faults_of(0, GVA, true);
+	/* The guest has another page there now, and has not flushed: what goes is what was mapped. */
+	put(TABLE(1), 0, to(PAGE_B, OPEN));
+	mmu_unmap_gfns(&m.vm, PAGE_A, PAGE_A + 1);
+	assert_int_equal(kapi_warnings(), 0);
+	sm_audit(&m);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
 	faults_of(0, GVA, true);
 }
 
@@ -484,6 +502,51 @@ static void test_plan_without_table_at_rest(void **state)
 	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
 }
 
+/* … nor when another vCPU has gone through more roots than are kept. */
+static void test_root_survives_other_roots(void **state)
+{
+	gfn_t gfn;
+
+	faults_of(0, GVA, true);
+	for (gfn = SM_CHUNK; gfn < SM_CHUNK + SHADOW_ROOTS_MAX + 8; gfn++) {
+		put(gfn, 0, to(TABLE(3), OPEN));
+		load_cr3(1, gfn << PAGE_SHIFT);
+		faults_of(1, GVA, true);
+		sm_audit(&m);
+	}
+	assert_int_equal(faults_of(0, GVA, true), 0);
+	assert_in_range(m.vm.shadow->nr_roots, 2, SHADOW_ROOTS_MAX);
+}
+
+/* … nor when it brings other memory types, and all starts anew. */
+static void test_root_survives_other_types(void **state)
+{
+	faults_of(0, GVA, true);
+	m.vcpu[1].paging.pat ^= 3ull << 56;	/* of an index that nobody uses */
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	faults_of(1, GVA, true);
+	faults_of(0, GVA, true);
+}
+
+/* … nor when the upper halves of roots differ. */
+static void test_root_survives_other_kernel(void **state)
+{
+	const gva_t kernel = 0xffffff8000000000ul;
+	int i;
+
+	put(TABLE(4), 511, to(TABLE(3), OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 511, to(111, OPEN));
+	put(111, 0, to(TABLE(2), OPEN));
+	load_cr3(1, ROOT_B);
+	for (i = 0; i < 4; i++) {
+		faults_of(0, kernel, true);
+		faults_of(1, kernel, true);
+		load_cr3(2, i & 1 ? ROOT_B : ROOT);
+		faults_of(2, kernel, true);
+		sm_audit(&m);
+	}
+}
+
 /* A cycle of tables larger than the limit is served all the same. */
 static void test_limit(void **state)
 {
@@ -585,20 +648,25 @@ static void test_too_many_ways(void **state)
 
 #define TEST(f)		cmocka_unit_test_setup_teardown(test_##f, setup, teardown)
 
-int main(void)
+/* mmu_shadow [PATTERN]: the tests whose name it matches, e.g. 'test_root*'. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty), TEST(absent_needs_no_flush),
 		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
-		TEST(without_wp), TEST(split_page_not_dirty_again),
+		TEST(without_wp), TEST(split_page_not_dirty_again), TEST(split_page_in_rom),
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
 		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
-		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(torn), TEST(plan),
+		TEST(unlike_vcpus), TEST(root_survives_reclaim),
+		TEST(root_survives_other_roots), TEST(root_survives_other_types),
+		TEST(root_survives_other_kernel), TEST(torn), TEST(plan),
 		TEST(plan_without_table_at_rest), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
