@@ -86,6 +86,22 @@ u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i)
 	return NULL;
 }
 
+u64 *mmu_rmap_next(const struct mmu_rmap *head, struct mmu_rmap_pos *pos)
+{
+	if (!pos->node) {
+		pos->node = node_of(head);
+		if (!pos->node)
+			return pos->i++ ? NULL : (u64 *)head->val;
+	}
+	if (pos->i == pos->node->nr) {
+		if (!pos->node->next)
+			return NULL;
+		pos->node = pos->node->next;
+		pos->i = 0;
+	}
+	return pos->node->slot[pos->i++];
+}
+
 static unsigned long region_key(gfn_t gfn, int level)
 {
 	return gfn >> (9 * level);

@@ -29,10 +29,10 @@ struct mmu_rmap {
 
 #define MMU_RMAP_PER_NODE	6
 /*
- * Removing one entry takes a look at all: 256 is the most that a head is left with, by removing all of
- * them. That many map a guest's page of zeroes, or what is made to be hard on us.
+ * Removing one entry takes a look at all: so that is the most that a head is left with, by removing all of
+ * them. More than there are roots kept map a guest's page of zeroes, or what is made to be hard on us.
  */
-#define MMU_RMAP_DEEP		(256 / MMU_RMAP_PER_NODE)
+#define MMU_RMAP_DEEP		(96 / MMU_RMAP_PER_NODE)
 
 struct mmu_rmap_node {
 	struct mmu_rmap_node *next;
@@ -82,6 +82,19 @@ bool mmu_rmap_crowded(const struct mmu_rmap *head);
 
 /* Any one entry of the head, or NULL. */
 u64 *mmu_rmap_any(const struct mmu_rmap *head);
+
+/*
+ * All entries of the head, in no particular order; none is added or removed meanwhile.
+ *
+ *	struct mmu_rmap_pos pos = { 0 };
+ *	while ((slot = mmu_rmap_next(head, &pos))) …
+ */
+struct mmu_rmap_pos {
+	const struct mmu_rmap_node *node;	/* NULL: not begun */
+	unsigned int i;				/* the next of node, or 1: the only one was given */
+};
+
+u64 *mmu_rmap_next(const struct mmu_rmap *head, struct mmu_rmap_pos *pos);
 
 /* The i-th entry of the head, in no particular order, or NULL behind the last. */
 u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i);

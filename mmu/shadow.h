@@ -323,16 +323,19 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 				bool *found);
 /* Nothing points to sp any more. */
 void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp);
-static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
+static inline bool mmu_spage_busy(const struct mmu_spage *sp)
 {
 	unsigned long busy = 0;
 	unsigned int i;
 
-	if (READ_ONCE(sp->visit))
-		return true;
 	for (i = 0; i < ARRAY_SIZE(sp->busy); i++)
 		busy |= READ_ONCE(sp->busy[i]);
 	return busy;
+}
+
+static inline bool mmu_spage_needs_visit(const struct mmu_spage *sp)
+{
+	return READ_ONCE(sp->visit) || mmu_spage_busy(sp);
 }
 
 /* sp wants visits: tell the tables above. _mark_above: list_lock is held. */
@@ -344,7 +347,7 @@ void mmu_link_begin(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
  * vm->lock for writing, mmu_finish() before it is dropped. Work is counted in entries removed: _drop
  * says how much it was, others do as much as *work and what it ends in the middle of.
  */
-#define SHADOW_HOLD	(16 << 10)	/* in one hold of the lock */
+#define SHADOW_HOLD	(8 << 10)	/* in one hold of the lock */
 #define SHADOW_STEP	8		/* a page looked at, and left */
 
 unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);

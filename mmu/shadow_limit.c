@@ -10,7 +10,7 @@
  *        a root in use always
  *
  * Whatever a guest's tables look like, the lock is held for writing for SHADOW_HOLD steps of work and not
- * much more: about a third of a millisecond. What is too much for that goes in several holds.
+ * much more: half a million to a million instructions. What is too much for that goes in several holds.
  */
 #include "mmu/mode.h"
 #include "mmu/shadow.h"
@@ -35,12 +35,12 @@ u64 mmu_shadow_bytes(const struct mmu_vm *vm)
 /* Since the hand last came by. A TLB may go on using an entry that lost its accessed bit: then it looks older. */
 static bool was_used(struct mmu_spage *sp)
 {
+	struct mmu_rmap_pos pos = { 0 };
 	bool used = sp->used;
-	unsigned int i;
 	u64 *slot;
 
 	sp->used = false;
-	for (i = 0; (slot = mmu_rmap_at(&sp->parents, i)); i++)
+	while ((slot = mmu_rmap_next(&sp->parents, &pos)))
 		used |= !!(mmu_clear_bits(slot, PT_ACCESSED) & PT_ACCESSED);
 	return used;
 }

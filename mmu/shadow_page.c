@@ -156,15 +156,17 @@ static void no_orphan(struct mmu_shadow *shadow, struct mmu_spage *sp)
 	list_del_init(&sp->orphan_link);
 }
 
+/* Above one that has a busy bit all is marked: a table may have hundreds of entries for this one. */
 void mmu_spage_mark_above(struct mmu_spage *sp)
 {
-	unsigned int i;
+	struct mmu_rmap_pos pos = { 0 };
 	u64 *slot;
 
-	for (i = 0; (slot = mmu_rmap_at(&sp->parents, i)); i++) {
+	while ((slot = mmu_rmap_next(&sp->parents, &pos))) {
 		struct mmu_spage *parent = mmu_spage_of(slot);
+		bool marked = mmu_spage_busy(parent);
 
-		if (!test_and_set_bit(mmu_slot_index(slot), parent->busy))
+		if (!test_and_set_bit(mmu_slot_index(slot), parent->busy) && !marked)
 			mmu_spage_mark_above(parent);
 	}
 }

@@ -56,3 +56,19 @@ $(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h te
 	$(CC) $(BARE_FLAGS) $(BARE_LINK) -o $@64 $(BARE_LIB) $<
 	objcopy -O elf32-i386 $@64 $@
 	@rm -f $@64
+
+# A guest made to be hard on shadow paging: a flat binary inside its VMM.
+ADV_SRC := tests/guest/adversary
+
+TEST_NEEDS += $(GUEST_DIR)/adversary
+
+$(GUEST_DIR)/adversary.bin: $(ADV_SRC)/guest.c $(ADV_SRC)/adversary.h $(ADV_SRC)/link.ld
+	@mkdir -p $(@D)
+	$(CC) $(BARE_FLAGS) -nostdlib -static -Wl,-T,$(ADV_SRC)/link.ld -Wl,--build-id=none -Wl,-z,noexecstack \
+		-Wl,--no-warn-rwx-segments -o $@.elf $<
+	objcopy -O binary $@.elf $@
+	@rm -f $@.elf
+
+$(GUEST_DIR)/adversary: $(ADV_SRC)/vmm.c $(ADV_SRC)/adversary.h $(GUEST_DIR)/adversary.bin $(ABI_LIB) $(ABI_HDR)
+	$(CC) -std=gnu11 -D_GNU_SOURCE -static $(CFLAGS) $(WARN) -Itests/abi -I$(ADV_SRC) \
+		-DADV_BINARY='"$(GUEST_DIR)/adversary.bin"' -o $@ $(ADV_SRC)/vmm.c tests/abi/vmm.c tests/abi/tap.c -lpthread

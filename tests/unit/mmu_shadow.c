@@ -638,9 +638,9 @@ static void test_too_many_ways(void **state)
 			put(TABLE(3), 1, to(TABLE(2), i & 2 ? OPEN : OPEN & ~2ull));
 			assert_int_equal(read_by(0, gva), SM_DONE);
 			region = mmu_region_find(m.vm.shadow, PAGE_A, 1);
-			assert_in_range(length(mmu_region_head(region, PAGE_A, 1)), 0, 256 + MMU_RMAP_PER_NODE);
+			assert_in_range(length(mmu_region_head(region, PAGE_A, 1)), 0, 96 + MMU_RMAP_PER_NODE);
 			for (sp = NULL; (sp = mmu_spage_next(m.vm.shadow, TABLE(1), sp)); )
-				assert_in_range(length(&sp->parents), 0, 256 + MMU_RMAP_PER_NODE);
+				assert_in_range(length(&sp->parents), 0, 96 + MMU_RMAP_PER_NODE);
 		}
 	}
 	sm_audit(&m);
