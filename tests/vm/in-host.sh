@@ -16,7 +16,7 @@ vm_suite() {
 	shift
 	cp tests/vm/guests-in-host.sh "tests/vm/$name-in-host" "$share/"
 	# shellcheck disable=SC2086
-	appliance/run ${HOLD---hold} --engine "$engine" --kernel "${KERNEL:-6.1}" --smp "${SMP:-2}" --mem 2048 --audit "${AUDIT:-200}" \
+	appliance/run ${HOLD---hold} --engine "$engine" --kernel "${KERNEL:-6.1}" --smp "${SMP:-2}" --mem 2048 --audit "${AUDIT:-50}" \
 		--timeout "${LIMIT:-$([ -z "${TEST_LONG:-}" ] && echo 480 || echo 3500)}" --share "$share" ${HOST_ARGS:-} \
 		-- "ENGINE=$engine TEST_LONG=${TEST_LONG:-} TIME=${TIME:-100}; export ENGINE TEST_LONG TIME
 		    sh /share/$name-in-host $*"
