@@ -76,6 +76,14 @@ static void cpuid(u32 leaf, u32 r[4])
 	asm volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
 }
 
+static bool has_keys(void)
+{
+	u32 r[4];
+
+	cpuid(7, r);
+	return r[2] >> 3 & 1;
+}
+
 static void look_at_processor(void)
 {
 	u32 r[4];
@@ -284,7 +292,7 @@ static u64 combination(int level, unsigned int n)
 		return toward(level, 0, mode->width == 4 ? 0xffe : NX | 1ull << 45 | 0xffe);
 	v |= (n & 1 ? W : 0) | (n & 2 ? U : 0) | (n & 4 ? PS : 0) | (n & 32 ? G : 0) |
 	     (n & 64 ? A : 0) | (n & 128 ? D : 0);
-	if (stock_shadow && level == 3 && !(v & PS))
+	if (stock_shadow && (level == 3 || level == 5) && !(v & PS))
 		v &= ~(u64)G;
 	e = toward(level, 0, v);
 	if (mode->width == 8 && (n & 8))
@@ -394,5 +402,11 @@ void guest_main(void)
 		test_bits();
 		test_pairs();
 		test_flushes();
+		if (mode->levels < 4)
+			continue;
+		if (has_keys())
+			test_keys();
+		else
+			skip("protection keys", "the processor has none");
 	}
 }

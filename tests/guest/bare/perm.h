@@ -97,7 +97,7 @@ extern struct gw_memory memory;
  */
 extern bool emulated_walk;
 /*
- * The stock module in shadow mode: it does not know bit 8 of a PDPE as reserved, notes fetches in
+ * The stock module in shadow mode: it takes bit 8 to be reserved in other entries, notes fetches in
  * the error code without PAE too, and never ends where SMAP refuses a descriptor under AC.
  */
 extern bool stock_shadow;
@@ -148,7 +148,8 @@ void fault_once(const struct access *a);
 void count_begin(void);
 void count_end(const char *what);
 
-/* ---- perm_flush.c ---- */
+/* ---- perm_flush.c, perm_keys.c ---- */
 void test_flushes(void);
+void test_keys(void);
 
 #endif
