@@ -173,6 +173,13 @@ int pn_set_cr4(struct pn_vcpu *vcpu, u64 val)
 	return 0;
 }
 
+void pn_set_pge_atomic(struct pn_vcpu *vcpu, u64 val)
+{
+	vcpu->cr4 = val;
+	vcpu->mmu_due |= MMU_LOAD_ALL;
+	cpu->update(vcpu, CPU_UPDATE_CR);
+}
+
 int pn_set_cr8(struct pn_vcpu *vcpu, u64 val)
 {
 	if (val & ~0xfULL)

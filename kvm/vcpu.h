@@ -316,6 +316,8 @@ int pn_set_cr3(struct pn_vcpu *vcpu, u64 val);
  * one above.
  */
 bool pn_set_cr3_atomic(struct pn_vcpu *vcpu, u64 val);
+/* val is CR4 but for PGE, and the vCPU in long mode. The caller calls pn_mmu_load(). */
+void pn_set_pge_atomic(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr4(struct pn_vcpu *vcpu, u64 val);
 int pn_set_cr8(struct pn_vcpu *vcpu, u64 val);
 int pn_set_efer(struct pn_vcpu *vcpu, u64 val, bool host);

@@ -75,7 +75,6 @@ union mmu_role {
 		u32 wp		: 1;	/* CR0.WP */
 		u32 nx		: 1;	/* EFER.NXE */
 		u32 pse		: 1;	/* a 4-byte entry may be a large leaf */
-		u32 pge		: 1;	/* CR4.PGE */
 		u32 smep	: 1;	/* CR4.SMEP, only without WP */
 		u32 guarded	: 1;	/* CR4.SMAP or PKE, only without WP */
 		u32 lma		: 1;	/* long mode */
@@ -91,7 +90,7 @@ union mmu_role {
 };
 
 /* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
-#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .pge = 1, .smep = 1, \
+#define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .smep = 1, \
 					   .guarded = 1, .lma = 1, .maxphyaddr = 63, .pages_1g = 1, \
 					   .amd = 1 }.word)
 
@@ -190,6 +189,7 @@ struct mmu_shadow {
 	bool upper_differs;		/* … and not all to the same */
 	bool upper_due;			/* to be looked at again, without roots that are out of use */
 	bool kernel_below;		/* a table of upper halves is in a lower half, too */
+	bool globals;			/* a vCPU has had CR4.PGE on: entries may be global from now on */
 
 	struct xarray regions[MMU_LEAF_MAX];
 	struct mmu_region **dir[SHADOW_DIR];	/* [gfn >> 18][gfn >> 9 & 511]: those of level 1 */
@@ -385,10 +385,16 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 
 /* ---- shadow_visit.c ---- */
 
-/* Are global pages left alone by a CR3 load? Only if they are reached on one way alone. */
-static inline bool mmu_globals_rest(const struct mmu_shadow *shadow)
+/*
+ * Are global pages left alone by a CR3 load of the vCPU? Only if they are reached on one way alone. Without
+ * CR4.PGE there are none; but it is mostly off for two instructions that want a flush, so tables do not tell.
+ */
+static inline bool mmu_globals_rest(const struct mmu_vcpu *vcpu)
 {
-	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below);
+	const struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below) &&
+	       ((vcpu->paging.cr4 & X86_CR4_PGE) || !READ_ONCE(shadow->globals));
 }
 
 /* One go of comparing. */

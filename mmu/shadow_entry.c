@@ -93,7 +93,7 @@ static u64 leaf_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp
 		bits |= PT_LARGE;
 	if (sp->role.direct)
 		return bits | (u64)sp->role.key << 59;
-	if (sp->role.pge)
+	if (READ_ONCE(shadow->globals))
 		bits |= gpte & PT_GLOBAL;
 	return sp->role.bytes4 ? bits : bits | (gpte & PT_KEY);
 }

@@ -188,7 +188,7 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct mmu_
 		return NEED_CACHE;
 	if (!sp)
 		return NEED_CACHE;
-	if (what & MMU_LOAD_ALL || !mmu_globals_rest(shadow))
+	if (what & MMU_LOAD_ALL || !mmu_globals_rest(vcpu))
 		s->kind = MMU_SYNC_GLOBAL;
 	/* Where the guest has flushed nothing, everything may stay as it is. */
 	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !mmu_sync_root(vcpu, sp, s))
@@ -209,10 +209,9 @@ static u64 common_role(const struct mmu_paging *p)
 	role.smep = !role.wp && (p->cr4 & X86_CR4_SMEP);
 	/* They do not see a user's page that is the supervisor's alone for a write without WP. */
 	role.guarded = !role.wp && (p->cr4 & (X86_CR4_SMAP | X86_CR4_PKE));
-	role.pge = !!(p->cr4 & X86_CR4_PGE);
 	if (!(p->cr0 & X86_CR0_PG)) {
 		role.wp = 1;
-		role.smep = role.guarded = role.pge = 0;
+		role.smep = role.guarded = 0;
 		return role.word;
 	}
 	role.lma = !!(p->efer & EFER_LMA);
@@ -256,6 +255,10 @@ static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 	/* Mostly it is another CR3 alone. */
 	if (likely(same))
 		return;
+	if ((p->cr4 & X86_CR4_PGE) && !READ_ONCE(vcpu->vm->shadow->globals)) {
+		WRITE_ONCE(vcpu->vm->shadow->globals, true);
+		smp_mb();	/* before the guest's entries: one that has it off looks at it after it wrote them */
+	}
 	vcpu->role = common_role(p);
 	vcpu->levels = table_levels(p);
 	mmu_walk_env_of(vcpu, &env);

@@ -443,7 +443,7 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	if (sp->kernel && !kernel)
 		WRITE_ONCE(shadow->kernel_below, true);
 	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	s.kind = !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(shadow) ? MMU_SYNC_VISIT
+	s.kind = !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(vcpu) ? MMU_SYNC_VISIT
 									   : MMU_SYNC_GLOBAL;
 	mmu_sync_start(shadow, &s);
 	since_written(sp, &s);

@@ -499,6 +499,8 @@ bool svm_handle_exit_fast(struct pn_vcpu *vcpu)
 	case SVM_EXIT_CR_READ + 3:
 	case SVM_EXIT_CR_WRITE + 3:
 		return svm_cr3_fast(svm);
+	case SVM_EXIT_CR_WRITE + 4:
+		return svm_cr4_fast(svm);
 	case SVM_EXIT_INVLPG:
 		return svm_invlpg_fast(svm);
 	case SVM_EXIT_CPUID:

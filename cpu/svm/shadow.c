@@ -5,7 +5,7 @@
  * preemption off and without the emulator:
  *
  *   #PF ──► mmu_shadow_fault   fixed · the guest's own: injected · device, sleep: slow path
- *   MOV CR3 ──► mmu_load       the next root
+ *   MOV CR3, CR4 ──► mmu_load  the next root; everything flushed
  *   INVLPG ──► mmu_invlpg      and the hardware's TLB
  *
  * Without decode assists (APM vol. 2, 15.33) the instruction is decoded from the bytes that our own
@@ -148,10 +148,10 @@ int svm_exit_page_fault(struct svm_vcpu *svm)
 	}
 }
 
-/* ---- MOV to and from CR3 ---- */
+/* ---- MOV to and from CR3, and to CR4 ---- */
 
-static bool svm_mov_cr3_operand(struct svm_vcpu *svm, bool write, unsigned int *gpr,
-				unsigned int *len)
+static bool svm_mov_cr_operand(struct svm_vcpu *svm, unsigned int cr, bool write, unsigned int *gpr,
+			       unsigned int *len)
 {
 	struct svm_control *c = &svm->vmcb->control;
 	struct x86_insn insn;
@@ -163,7 +163,7 @@ static bool svm_mov_cr3_operand(struct svm_vcpu *svm, bool write, unsigned int *
 		*len = c->next_rip - svm->vcpu.regs.rip;
 		return true;
 	}
-	*len = svm_decode_short(svm, write ? 0x22 : 0x20, 3, &rex, &modrm, &disp);
+	*len = svm_decode_short(svm, write ? 0x22 : 0x20, cr, &rex, &modrm, &disp);
 	if (likely(*len)) {
 		*gpr = (modrm & 7) | (rex & REX_B ? 8 : 0);
 		return true;
@@ -192,7 +192,7 @@ bool svm_cr3_fast(struct svm_vcpu *svm)
 	unsigned int gpr, len;
 	u64 val;
 
-	if (svm_goes_slow(svm) || !svm_mov_cr3_operand(svm, write, &gpr, &len))
+	if (svm_goes_slow(svm) || !svm_mov_cr_operand(svm, 3, write, &gpr, &len))
 		return false;
 	if (write) {
 		val = vcpu->regs.gpr[gpr];
@@ -202,6 +202,27 @@ bool svm_cr3_fast(struct svm_vcpu *svm)
 		vcpu->regs.gpr[gpr] = vcpu->cr3;
 		trace_kvm_cr(false, 3, vcpu->cr3);
 	}
+	vcpu->stat.cr_exits++;
+	pn_skip(vcpu, len);
+	return true;
+}
+
+/* CR4.PGE off and on again is how a kernel flushes everything; other bits are rarely written. */
+bool svm_cr4_fast(struct svm_vcpu *svm)
+{
+	struct pn_vcpu *vcpu = &svm->vcpu;
+	unsigned int gpr, len;
+	u64 val;
+
+	if (!svm->shadow || svm_goes_slow(svm) || !svm_mov_cr_operand(svm, 4, true, &gpr, &len))
+		return false;
+	val = vcpu->regs.gpr[gpr];
+	if ((val ^ vcpu->cr4) != X86_CR4_PGE || !svm_in_64bit_code(svm))
+		return false;
+	trace_kvm_cr(true, 4, val);
+	pn_set_pge_atomic(vcpu, val);
+	if (pn_mmu_load(vcpu, MMU_ATOMIC) != MMU_RESUME)
+		pn_vcpu_request(vcpu, PN_REQ_MMU_LOAD);
 	vcpu->stat.cr_exits++;
 	pn_skip(vcpu, len);
 	return true;

@@ -145,6 +145,7 @@ static inline bool svm_steps(const struct svm_vcpu *svm)
 bool svm_page_fault_fast(struct svm_vcpu *svm);
 int svm_exit_page_fault(struct svm_vcpu *svm);
 bool svm_cr3_fast(struct svm_vcpu *svm);
+bool svm_cr4_fast(struct svm_vcpu *svm);
 bool svm_invlpg_fast(struct svm_vcpu *svm);
 int svm_exit_task_switch(struct svm_vcpu *svm);
 
