@@ -449,7 +449,7 @@ static void test_torn(void **state)
 
 	put(TABLE(2), 1, to(TABLE(1), OPEN));
 	for (i = 0; i < 64; i++)
-		put(TABLE(1), i, to(i & 1 ? PAGE_A : PAGE_B, OPEN));
+		put(TABLE(1), i, to(800 + i, OPEN));
 	for (i = 0; i < 64; i++) {
 		faults_of(0, (gva_t)i << PAGE_SHIFT, true);
 		faults_of(0, 0x200000 | (gva_t)i << PAGE_SHIFT, true);
