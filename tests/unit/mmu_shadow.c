@@ -60,7 +60,8 @@ static int setup(void **state)
 		struct mmu_paging *p = &m.vcpu[i].paging;
 
 		p->cr0 |= X86_CR0_WP;
-		p->cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_PGE);
+		p->cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
+		p->cr4 |= X86_CR4_PGE;
 		p->efer |= EFER_NX;
 		m.vcpu[i].pkru = 0;
 		assert_true(sm_guest_cr3(&m, &m.vcpu[i], ROOT));
