@@ -36,7 +36,7 @@ static struct sm_config config_of(const struct input *in)
 		.max_leaf = in->host & 2 ? 2 : 3, .pages_max = in->limit & 1 ? 10 + in->limit / 8 : 0,
 		.mode_pct = in->host >> 4, .races = in->events & 1, .flush_races = in->events & 2,
 		.yields = in->events & 4, .switches = in->events & 8,
-		.parts = in->events & 16,
+		.parts = in->events & 16, .sync_some = in->events & 32 ? 8 : 0,
 	};
 }
 

@@ -7,9 +7,11 @@
  * Runs in the test host on any KVM. usage: adversary [LONGEST_DELAY_US]: with a number
  * that is a point of its own, for a test host whose time counts instructions.
  */
+#include <glob.h>
 #include <linux/kvm.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -161,6 +163,49 @@ static bool halted_well(struct vmm *v, unsigned int cpu)
 	return good;
 }
 
+/* A file of the only VM, opened as mode says, or NULL. */
+static FILE *file_of_vm(const char *name, const char *mode)
+{
+	char pattern[128];
+	FILE *f = NULL;
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "/sys/kernel/penumbra/vms/*/%s", name);
+	if (!glob(pattern, 0, NULL, &found))
+		f = fopen(found.gl_pathv[0], mode);
+	globfree(&found);
+	return f;
+}
+
+static long number_of_vm(const char *name)
+{
+	FILE *f = file_of_vm(name, "r");
+	long n = -1;
+
+	if (f && fscanf(f, "%ld", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* What the two vCPUs have in hand, 8 each, and their roots may come on top. */
+static void check_limit(void)
+{
+	const long limit = FEW + 32;	/* for the second vCPU */
+	const long memory = ADV_SIZE / ADV_PAGE + ADV_ROM_PAGES + VMM_RAM / ADV_PAGE;
+	long pages = number_of_vm("stat/shadow_pages");
+	FILE *f;
+
+	tap_eq(number_of_vm("shadow_max_pages"), limit, "the limit is what was asked for");
+	tap_ok(pages > 0 && pages <= limit + 2 * 9, "it is kept (%ld pages)", pages);
+	tap_ok(number_of_vm("stat/shadow_dropped") > 1000, "others were given up");
+	tap_ok(number_of_vm("shadow_bytes") > 8192 * pages, "what they take is told");
+	f = file_of_vm("shadow_max_pages", "w");
+	tap_ok(f && fputs("0", f) >= 0 && !fclose(f), "no limit is asked for any more");
+	tap_eq(number_of_vm("shadow_max_pages"), memory * 40 / 1000 / 2, "it is a fraction of the memory");
+}
+
 static void run_part(struct vmm *v, unsigned int part)
 {
 	struct other other = { .v = v };
@@ -256,6 +301,8 @@ int main(int argc, char **argv)
 		run_part(v, i);
 		tap_note("longest wait for the processor %ld us, for a page %ld us", longest_ns / 1000,
 			 longest_take_ns / 1000);
+		if (i == ADV_CYCLE && vmm_engine_mode("shadow") && !vmm_on_stock())
+			check_limit();
 		if (most_us)
 			tap_ok(longest_ns < most_us * 1000 && longest_take_ns < most_us * 1000,
 			       "meanwhile others wait for less than %ld us", most_us);
