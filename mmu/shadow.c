@@ -161,17 +161,18 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 }
 
 /* Roots mostly share the tables of the upper half. A kernel's first root is soon out of use. */
-static void check_upper(struct mmu_shadow *shadow, unsigned int i, gfn_t gfn)
+static void check_upper(struct mmu_shadow *shadow, unsigned int i, u64 key)
 {
-	gfn_t known = READ_ONCE(shadow->upper[i]);
+	u64 known = READ_ONCE(shadow->upper[i]);
 
-	if (likely(known == gfn + 1))
+	if (likely(known == key))
 		return;
 	if (known) {
 		WRITE_ONCE(shadow->upper_differs, true);
 		WRITE_ONCE(shadow->upper_due, true);
 	}
-	WRITE_ONCE(shadow->upper[i], gfn + 1);
+	WRITE_ONCE(shadow->upper[i], key);
+	set_bit(i, shadow->upper_known);
 }
 
 /* The table below entries[i] for gpte; linked if it is not. */
@@ -208,7 +209,7 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	if (found || child->visit)
 		mmu_link_begin(vcpu->vm, sp, i);
 	if (found)
-		mmu_sync_found(vcpu, child, kernel);
+		mmu_sync_found(vcpu, child, sp, i, kernel);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return child;
 }
@@ -238,7 +239,7 @@ static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spag
 	}
 	if (sp == vcpu->root && sp->role.level > 3 && i >= MMU_ENTRIES / 2) {
 		*kernel = true;
-		check_upper(vm->shadow, i - MMU_ENTRIES / 2, (gpte & PT_ADDR) >> PAGE_SHIFT);
+		check_upper(vm->shadow, i - MMU_ENTRIES / 2, mmu_upper_key(sp, gpte));
 	}
 	*at = link_below(vcpu, f, sp, i, gpte, *kernel);
 	return *at ? DONE : NEED_CACHE;

@@ -185,7 +185,8 @@ struct mmu_shadow {
 	atomic64_t syncs;		/* how often somebody began to compare tables */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 
-	gfn_t upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to, as gfn + 1 */
+	u64 upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to: mmu_upper_key() */
+	unsigned long upper_known[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* [i]: is not 0 */
 	bool upper_differs;		/* … and not all to the same */
 	bool upper_due;			/* to be looked at again, without roots that are out of use */
 	bool kernel_below;		/* a table of upper halves is in a lower half, too */
@@ -321,6 +322,8 @@ struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mm
  */
 struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool kernel,
 				bool *found);
+/* The one that is there, or NULL. */
+struct mmu_spage *mmu_spage_find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_role role);
 /* Nothing points to sp any more. */
 void mmu_spage_orphaned(struct mmu_shadow *shadow, struct mmu_spage *sp);
 static inline bool mmu_spage_busy(const struct mmu_spage *sp)
@@ -385,6 +388,17 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 
 /* ---- shadow_visit.c ---- */
 
+/* Where an entry of a root points to, and with which rights. Never 0. */
+static inline u64 mmu_upper_key(const struct mmu_spage *root, u64 gpte)
+{
+	return (gpte & PT_ADDR) | mmu_entry_access(root, gpte) << 1 | 1;
+}
+
+static inline unsigned int mmu_upper_access(u64 key)
+{
+	return key >> 1 & ACC_ALL;
+}
+
 /*
  * Are global pages left alone by a CR3 load of the vCPU? Only if they are reached on one way alone. Without
  * CR4.PGE there are none; but it is mostly off for two instructions that want a flush, so tables do not tell.
@@ -418,8 +432,19 @@ void mmu_sync_start(struct mmu_shadow *shadow, struct mmu_sync *s);
  * set left anew and progress to false, and call again.
  */
 bool mmu_sync_root(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s);
-/* An spage that was there already is about to be linked; kernel: below the upper half of a root. */
-void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel);
+/*
+ * What other roots have in their upper half where this one has nothing yet, or NULL. Global pages there
+ * stay for this one too when CR3 is loaded, so flushes must not pass them by.
+ */
+struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i);
+/* All of that, as part of mmu_sync_root(). */
+bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s);
+/*
+ * An spage that was there already is about to be linked at entries[i] of parent; kernel: below the upper
+ * half of a root.
+ */
+void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, const struct mmu_spage *parent,
+		    unsigned int i, bool kernel);
 /* Compare this table alone. */
 void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp);
 

@@ -112,6 +112,16 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 	return sp;
 }
 
+struct mmu_spage *mmu_spage_find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_role role)
+{
+	struct mmu_spage *sp;
+
+	spin_lock(&shadow->hash_lock);
+	sp = find(shadow, gfn, role);
+	spin_unlock(&shadow->hash_lock);
+	return sp;
+}
+
 int mmu_spage_resolve(struct mmu_vm *vm, struct mmu_spage *sp)
 {
 	int plevel;
@@ -281,13 +291,14 @@ static bool note_upper(struct mmu_shadow *shadow, const struct mmu_spage *sp)
 	bool same = true;
 
 	while ((i = find_next_bit(sp->present, MMU_ENTRIES, i + 1)) < MMU_ENTRIES) {
-		gfn_t *known = &shadow->upper[i - MMU_ENTRIES / 2];
-		gfn_t gfn = (sp->snap[i] & PT_ADDR) >> PAGE_SHIFT;
+		u64 *known = &shadow->upper[i - MMU_ENTRIES / 2];
+		u64 key = mmu_upper_key(sp, sp->snap[i]);
 
-		if (*known && *known != gfn + 1)
+		if (*known && *known != key)
 			same = false;
 		else
-			*known = gfn + 1;
+			*known = key;
+		set_bit(i - MMU_ENTRIES / 2, shadow->upper_known);
 	}
 	return same;
 }
@@ -300,6 +311,7 @@ void mmu_shadow_compare_roots(struct mmu_vm *vm)
 
 	lockdep_assert_held_write(&vm->lock);
 	memset(shadow->upper, 0, sizeof(shadow->upper));
+	memset(shadow->upper_known, 0, sizeof(shadow->upper_known));
 	WRITE_ONCE(shadow->upper_differs, false);
 	WRITE_ONCE(shadow->upper_due, false);
 	list_for_each_entry(sp, &shadow->roots, root_link)

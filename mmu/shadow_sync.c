@@ -31,6 +31,14 @@ static void invlpg_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned i
 	}
 }
 
+/* The table below entries[i] on the path of an INVLPG, or NULL. */
+static struct mmu_spage *invlpg_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
+{
+	struct mmu_spage *child = mmu_child_of(sp, i);
+
+	return child || sp != vcpu->root ? child : mmu_upper_table(vcpu->vm->shadow, sp, i);
+}
+
 /* Has a part of a larger page gone since the vCPU's TLB was last emptied? It is emptied now. */
 static bool parts_gone(struct mmu_vcpu *vcpu)
 {
@@ -60,7 +68,7 @@ bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 		if (sp->role.bytes4 && sp->role.level == 2)
 			invlpg_entry(vcpu, sp, i ^ 1);
 		mmu_spage_unlock(sp);
-		sp = sp->role.level > 1 ? mmu_child_of(sp, i) : NULL;
+		sp = sp->role.level > 1 ? invlpg_below(vcpu, sp, i) : NULL;
 	}
 	read_unlock(&vm->lock);
 	return parts_gone(vcpu);
@@ -145,7 +153,7 @@ static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned
 	if (!child)
 		return false;
 	if (found)
-		mmu_sync_found(vcpu, child, false);
+		mmu_sync_found(vcpu, child, sp, i, false);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return true;
 }
@@ -193,6 +201,10 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct mmu_
 	/* Where the guest has flushed nothing, everything may stay as it is. */
 	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !mmu_sync_root(vcpu, sp, s))
 		return PAUSED;
+	if ((what & MMU_LOAD_ALL) && vcpu->levels > 3 && !mmu_sync_upper(vcpu, sp, s)) {
+		mmu_spage_orphaned(shadow, sp);		/* it may be new, and nobody's yet */
+		return PAUSED;
+	}
 	spin_lock(&shadow->list_lock);
 	use_root(vcpu, sp);
 	spin_unlock(&shadow->list_lock);

@@ -431,7 +431,57 @@ out:
 	return done;
 }
 
-void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
+struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i)
+{
+	union mmu_role role = root->role;
+	u64 key;
+
+	if (root->role.level <= 3 || i < MMU_ENTRIES / 2)
+		return NULL;
+	key = READ_ONCE(shadow->upper[i - MMU_ENTRIES / 2]);
+	if (!key)
+		return NULL;
+	role.level--;
+	role.access = mmu_upper_access(key);
+	return mmu_spage_find(shadow, (key & PT_ADDR) >> PAGE_SHIFT, role);
+}
+
+bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+	unsigned int w;
+
+	for (w = 0; w < ARRAY_SIZE(shadow->upper_known); w++) {
+		unsigned long left = READ_ONCE(shadow->upper_known[w]);
+
+		for (; left; left &= left - 1) {
+			unsigned int i = MMU_ENTRIES / 2 + w * BITS_PER_LONG + __ffs(left);
+			struct mmu_spage *sp = mmu_child_of(root, i) ? NULL : mmu_upper_table(shadow, root, i);
+
+			if (sp && !is_synced(sp, s) && !sync_tree(vcpu, sp, s))
+				return false;
+		}
+	}
+	return true;
+}
+
+/*
+ * Is sp linked already, and so as every address space has its kernel, at the same place of another root? Then it is
+ * as that one's last flush left it. At any other place nothing of it may have been seen before, not even what is global.
+ */
+static bool is_linked(struct mmu_shadow *shadow, const struct mmu_spage *sp, const struct mmu_spage *parent,
+		      unsigned int i, bool kernel)
+{
+	const u64 *slot;
+
+	spin_lock(&shadow->list_lock);
+	slot = mmu_rmap_any(&sp->parents);
+	spin_unlock(&shadow->list_lock);
+	return slot && (!kernel || (mmu_slot_index(slot) == i && !list_empty(&parent->root_link)));
+}
+
+void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, const struct mmu_spage *parent,
+		    unsigned int i, bool kernel)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_sync s = { .left = vcpu->vm->sync_some, .cut = true };
@@ -442,9 +492,8 @@ void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, bool kernel)
 	 */
 	if (sp->kernel && !kernel)
 		WRITE_ONCE(shadow->kernel_below, true);
-	/* Linked elsewhere, it is as that root's last flush left it; else nobody has looked after it. */
-	s.kind = !mmu_rmap_empty(&sp->parents) && mmu_globals_rest(vcpu) ? MMU_SYNC_VISIT
-									   : MMU_SYNC_GLOBAL;
+	s.kind = mmu_globals_rest(vcpu) && is_linked(shadow, sp, parent, i, kernel) ? MMU_SYNC_VISIT
+										      : MMU_SYNC_GLOBAL;
 	mmu_sync_start(shadow, &s);
 	since_written(sp, &s);
 	if (!is_synced(sp, &s))

@@ -179,6 +179,87 @@ static void test_roots_are_kept(void **state)
 	assert_int_equal(faults_of(0, GVA, true), 0);
 }
 
+/* A kernel with global pages in tables that all roots share, the first at KERNEL. */
+#define KERNEL		0xffffff8000000000ul
+#define KERNEL_TABLE(level)	(SM_CHUNK + (level))
+
+static void put_kernel(void)
+{
+	int i;
+
+	put(KERNEL_TABLE(3), 0, to(KERNEL_TABLE(2), OPEN));
+	put(KERNEL_TABLE(2), 0, to(KERNEL_TABLE(1), OPEN));
+	for (i = 0; i < 16; i++)
+		put(KERNEL_TABLE(1), i, to(PAGE_A, OPEN | 0x100));
+	put(TABLE(4), 511, to(KERNEL_TABLE(3), OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 511, to(KERNEL_TABLE(3), OPEN));
+	m.vcpu[0].paging.cr4 |= X86_CR4_PGE;
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	faults_of(0, KERNEL, true);
+}
+
+static gfn_t reached(int cpu, gva_t gva)
+{
+	struct sm_access x = { .gva = gva };
+
+	assert_int_equal(sm_access(&m, &m.vcpu[cpu], &x), SM_DONE);
+	return x.gpa >> PAGE_SHIFT;
+}
+
+/* A root that has none of the kernel's tables yet: a flush there is meant for them all the same. */
+static void test_global_page_flushed_elsewhere(void **state)
+{
+	gfn_t gfn, root;
+	int i;
+
+	put_kernel();
+	for (i = 0; i < 8; i++) {
+		gfn = i & 1 ? PAGE_A : PAGE_B;
+		root = KERNEL_TABLE(16 + i);
+		put(root, 511, to(KERNEL_TABLE(3), OPEN));
+		load_cr3(0, ROOT);
+		faults_of(0, KERNEL, true);
+		load_cr3(0, root << PAGE_SHIFT);
+		put(KERNEL_TABLE(1), 0, to(gfn, OPEN | 0x100));
+		if (i & 2)
+			sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+		else
+			sm_guest_invlpg(&m, &m.vcpu[0], KERNEL);
+		/* In this root, where another page brings the table in, or in one that has it. */
+		if (i & 4)
+			load_cr3(0, ROOT);
+		else
+			faults_of(0, KERNEL + 0x3000, true);
+		assert_int_equal(reached(0, KERNEL), gfn);
+	}
+}
+
+/* Linked at a second place, a table has what the guest's has: nobody can have cached anything there. */
+static void test_global_table_at_two_places(void **state)
+{
+	put_kernel();
+	faults_of(0, KERNEL + 0x5000, true);
+	put(KERNEL_TABLE(1), 5, to(PAGE_B, OPEN | 0x100));
+	put(KERNEL_TABLE(2), 1, to(KERNEL_TABLE(1), OPEN));
+	faults_of(0, KERNEL + 0x206000, true);
+	assert_int_equal(reached(0, KERNEL + 0x205000), PAGE_B);
+}
+
+/* The same tables, but with other rights, are other tables of ours: not all are flushed by one INVLPG. */
+static void test_global_page_below_other_rights(void **state)
+{
+	put_kernel();
+	put(ROOT_B >> PAGE_SHIFT, 511, to(KERNEL_TABLE(3), OPEN & ~2ull));
+	load_cr3(0, ROOT_B);
+	assert_int_equal(read_by(0, KERNEL), SM_DONE);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, KERNEL), SM_DONE);
+	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN | 0x100));
+	sm_guest_invlpg(&m, &m.vcpu[0], KERNEL);
+	load_cr3(0, ROOT_B);
+	assert_int_equal(reached(0, KERNEL), PAGE_B);
+}
+
 /* Any address of a large page: the page is fresh, also where we map it in small ones. */
 static void test_invlpg_of_large_page(void **state)
 {
@@ -655,6 +736,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty), TEST(absent_needs_no_flush),
 		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
+		TEST(global_page_flushed_elsewhere), TEST(global_table_at_two_places),
+		TEST(global_page_below_other_rights),
 		TEST(without_wp), TEST(split_page_not_dirty_again), TEST(split_page_in_rom),
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
