@@ -22,9 +22,10 @@ static struct mmu_spage *leaf_table(struct mmu_vcpu *vcpu, gva_t gva)
 	while (sp->role.level > 1) {
 		unsigned int i = mmu_index(gva >> PAGE_SHIFT, sp->role.level);
 		u64 entry = smp_load_acquire(&sp->entries[i]);
+		const u64 *guest = READ_ONCE(sp->guest);	/* of 8 bytes: see mmu_fault_fast() */
 
-		if (!READ_ONCE(sp->guest) || sp->role.direct || !(entry & PT_PRESENT) || mmu_sp_leaf(sp, entry) ||
-		    mmu_guest_entry(sp, i) != READ_ONCE(sp->snap[i]))
+		if (!guest || sp->role.direct || !(entry & PT_PRESENT) || mmu_sp_leaf(sp, entry) ||
+		    READ_ONCE(guest[i]) != READ_ONCE(sp->snap[i]))
 			return NULL;
 		WRITE_ONCE(sp->used, true);
 		sp = mmu_spage_at(entry);

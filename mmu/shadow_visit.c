@@ -473,11 +473,13 @@ static bool is_linked(struct mmu_shadow *shadow, const struct mmu_spage *sp, con
 		      unsigned int i, bool kernel)
 {
 	const u64 *slot;
+	bool linked;
 
 	spin_lock(&shadow->list_lock);
 	slot = mmu_rmap_any(&sp->parents);
+	linked = slot && (!kernel || (mmu_slot_index(slot) == i && !list_empty(&parent->root_link)));
 	spin_unlock(&shadow->list_lock);
-	return slot && (!kernel || (mmu_slot_index(slot) == i && !list_empty(&parent->root_link)));
+	return linked;
 }
 
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, const struct mmu_spage *parent,
