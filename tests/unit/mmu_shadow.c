@@ -393,6 +393,61 @@ static void test_switch(void **state)
 	}
 }
 
+/* A vCPU that does not run between two switches has a root of tables that are gone. */
+static void test_switch_twice(void **state)
+{
+	int i;
+
+	faults_of(0, GVA, true);
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(mmu_vm_set_mode(&m.vm, MMU_NESTED), 0);
+		assert_int_equal(mmu_vm_set_mode(&m.vm, MMU_SHADOW), 0);
+		sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+		faults_of(1, GVA, true);
+		sm_audit(&m);
+		sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+		faults_of(0, GVA, true);
+		sm_guest_flush(&m, &m.vcpu[2], MMU_LOAD_ALL);
+	}
+}
+
+/* Keys, and bits that became reserved, are found by a flush. */
+static void test_keys_and_reserved_bits(void **state)
+{
+	static const u64 bad[] = { 1ull << 51, 1ull << 45 };
+	unsigned int i;
+
+	m.vcpu[0].paging.cr4 |= X86_CR4_PKE;
+	m.vcpu[0].pkru = 1 << 10;		/* key 5: no access */
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	faults_of(0, GVA, true);
+	put(TABLE(1), 0, to(PAGE_A, OPEN) | 5ull << 59);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+	assert_int_equal(m.vcpu[0].mmu.fault.exception_error, 0x25);
+	m.vcpu[0].pkru = 0;
+	faults_of(0, GVA, true);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		put(TABLE(2), 0, to(TABLE(1), OPEN) | bad[i]);
+		sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+		assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+		assert_int_equal(m.vcpu[0].mmu.fault.exception_error, 0xd);
+		put(TABLE(2), 0, to(TABLE(1), OPEN));
+		faults_of(0, GVA, true);
+	}
+}
+
+/* A table at rest whose page goes is not there any more, and that must be seen at a load of CR3. */
+static void test_table_at_rest_goes(void **state)
+{
+	rest();
+	sm_break(&m, TABLE(1), true);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_MMIO);
+	sm_break(&m, TABLE(1), false);
+	faults_of(0, GVA, true);
+}
+
 /*
  * gfn computed instead of stored. A large page in small ones, and then the guest's own table, hang
  * at the same place one after the other: what is removed must be what was mapped, not what the
@@ -740,7 +795,8 @@ int main(int argc, char **argv)
 		TEST(global_page_below_other_rights),
 		TEST(without_wp), TEST(split_page_not_dirty_again), TEST(split_page_in_rom),
 		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
-		TEST(no_slot), TEST(host_error), TEST(switch), TEST(gfn_is_stored),
+		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
+		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(gfn_is_stored),
 		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
 		TEST(unlike_vcpus), TEST(root_survives_reclaim),
 		TEST(root_survives_other_roots), TEST(root_survives_other_types),
