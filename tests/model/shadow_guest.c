@@ -76,6 +76,8 @@ static gva_t random_gva(struct sm *m, enum sm_mode mode)
 		return gva | (gva_t)sm_random(m, sm_random(m, 3) ? 128 : SM_SMALL) << PAGE_SHIFT;
 	for (level = 1; level <= s.levels; level++)
 		gva |= (gva_t)random_index(m, mode, level) << (12 + s.bits * (level - 1));
+	if (s.width == 4 && !sm_random(m, 6))	/* the other half of 4 MiB */
+		gva ^= 1ul << 21;
 	if (s.levels > 3 && sm_random(m, 200))
 		gva = (gva_t)((long)(gva << sign) >> sign);
 	return gva;
@@ -484,7 +486,8 @@ static void flush_somehow(struct sm *m, struct sm_vcpu *v, gva_t gva)
 	case 4: case 5: case 6: case 7:
 		return sm_guest_invlpg(m, v, gva);
 	case 8:
-		return sm_guest_invlpg(m, v, gva ^ (gva_t)(1 + sm_random(m, 3)) << PAGE_SHIFT);
+		return sm_guest_invlpg(m, v, gva ^ (gva_t)(1 + sm_random(m, 3)) <<
+					     (sm_random(m, 3) ? PAGE_SHIFT : 20));
 	case 9:
 		return sm_guest_flush(m, v, MMU_LOAD_ALL);
 	default:
