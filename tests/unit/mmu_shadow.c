@@ -287,6 +287,20 @@ static void test_without_wp(void **state)
 	assert_int_equal(access_by(1, GVA, write), SM_REFLECTED);	/* which has WP */
 }
 
+/* What is the supervisor's alone for want of WP is a user's page to SMAP. */
+static void test_without_wp_then_smap(void **state)
+{
+	struct sm_access x = { .gva = GVA, .size = 4 };
+
+	m.vcpu[0].paging.cr0 &= ~(u64)X86_CR0_WP;
+	put(TABLE(1), 0, to(PAGE_A, OPEN) & ~2ull);
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	assert_int_equal(access_by(0, GVA, (struct gw_access){ .write = true }), SM_DONE);
+	m.vcpu[0].paging.cr4 |= X86_CR4_SMAP;
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_REFLECTED);
+}
+
 /* A large page in small ones: what is writable for want of WP belongs to the page while it is dirty. */
 static void test_split_page_not_dirty_again(void **state)
 {
@@ -342,6 +356,21 @@ static void test_write_to_table_at_rest(void **state)
 	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
 	load_cr3(0, ROOT);
 	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+/* Also if another vCPU could write it before, and its TLB knows that. */
+static void test_write_to_table_at_rest_from_tlb(void **state)
+{
+	struct sm_access x = { .gva = 0xa00000 + (TABLE(1) << PAGE_SHIFT) + 8 * 40, .a.write = true,
+			       .value = 0, .size = 8 };
+
+	put(TABLE(2), 5, to(0, OPEN | 0x80));
+	assert_int_equal(sm_access(&m, &m.vcpu[1], &x), SM_DONE);
+	rest();
+	x.gva -= 8 * 40;
+	assert_int_equal(sm_access(&m, &m.vcpu[1], &x), SM_DONE);
+	load_cr3(1, ROOT);
+	assert_int_equal(read_by(1, GVA), SM_REFLECTED);
 }
 
 static void test_device_writes_table_at_rest(void **state)
@@ -793,8 +822,9 @@ int main(int argc, char **argv)
 		TEST(invlpg), TEST(cr3), TEST(roots_are_kept), TEST(invlpg_of_large_page),
 		TEST(global_page_flushed_elsewhere), TEST(global_table_at_two_places),
 		TEST(global_page_below_other_rights),
-		TEST(without_wp), TEST(split_page_not_dirty_again), TEST(split_page_in_rom),
-		TEST(write_to_table_at_rest), TEST(device_writes_table_at_rest),
+		TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again), TEST(split_page_in_rom),
+		TEST(write_to_table_at_rest), TEST(write_to_table_at_rest_from_tlb),
+		TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
 		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(gfn_is_stored),
 		TEST(gfn_of_child_is_compared), TEST(role_is_compared),
