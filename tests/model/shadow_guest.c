@@ -344,7 +344,9 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	memset(v->root, 0, sizeof(v->root[0]));
 	v->roots = 1;
 	if (!sm_guest_cr3(m, v, cr3)) {
-		build(m, mode);		/* edits have spoilt the PDPTEs */
+		/* Edits have spoilt the PDPTEs, or their page is broken. */
+		sm_break(m, cr3 >> PAGE_SHIFT, false);
+		build(m, mode);
 		if (!sm_guest_cr3(m, v, cr3))
 			sm_violation(m, "the model's own tables", cr3);
 	}
