@@ -23,7 +23,7 @@ BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+
 WORTH_PARTS   ?= fast neighbours ahead roots rest busy plan global large batch torn exits
 WORTH_SETS    ?= rest,busy rest,busy,global fast,exits $(shell echo $(WORTH_PARTS) | tr ' ' ,)
 BENCH_WORTH_ENGINES ?= kvm:shadow penumbra:shadow $(addprefix penumbra:shadow-,$(WORTH_PARTS) $(WORTH_SETS))
-BENCH_SCALE_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested penumbra:shadow
+BENCH_SCALE_ENGINES ?= native penumbra:nested penumbra:shadow
 # So many processes at once, from 1; the last is the number of the guest's processors.
 BENCH_SCALE   ?= 1,2,4
 BENCH_SHARE   := $(BUILD)/bench/share
