@@ -87,16 +87,23 @@ static unsigned int leaf_grant(const struct mmu_vm *vm, const struct fault *f,
 	return f->p2m & vm->fmt->write ? grant : grant & ~ACC_WRITE;
 }
 
+/* Entries that nobody would map ahead, told by a look: most of them, where windows are large. */
+static bool out_of_use(const u64 *guest, unsigned int j)
+{
+	return guest && (READ_ONCE(guest[j]) & (PT_PRESENT | PT_ACCESSED)) != (PT_PRESENT | PT_ACCESSED);
+}
+
 void mmu_map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i)
 {
 	unsigned int size = 1u << sp->window, j, end, found = 0;
+	const u64 *guest = sp->role.direct || sp->role.bytes4 ? NULL : sp->guest;
 
 	if (mmu_without(vcpu->vm, MMU_PART_NEIGHBOURS))
 		return;
 	for (j = i & ~(size - 1), end = j + size; j < end && vcpu->cache.nr_nodes > 1; j++) {
 		u64 gpte;
 
-		if (test_bit(j, sp->present))
+		if (out_of_use(guest, j) || test_bit(j, sp->present))
 			continue;
 		gpte = sp->role.direct ? direct_gpte(sp, j) : mmu_guest_entry(sp, j);
 		if (sp->role.direct || mmu_gpte_ready(vcpu, sp, gpte))
