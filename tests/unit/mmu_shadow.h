@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the unit tests of shadow mode share: a model machine with a 4-level guest whose one branch of
+ * tables is at TABLE(4) to TABLE(1), for each test anew.
+ */
+#ifndef PENUMBRA_TESTS_UNIT_MMU_SHADOW_H
+#define PENUMBRA_TESTS_UNIT_MMU_SHADOW_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "kapi_test.h"
+#include "mmu/shadow.h"
+#include "tests/model/shadow_machine.h"
+
+/* Tables of a 4-level guest, away from those of the random ones; level 1 to 4. */
+#define TABLE(level)	(100 + (level))
+#define ROOT		((u64)TABLE(4) << PAGE_SHIFT)
+#define ROOT_B		(110ull << PAGE_SHIFT)	/* another root, with the same tables below */
+#define PAGE_A		115
+#define PAGE_B		116
+#define OPEN		0x67ull			/* present, writable, user, accessed, dirty */
+#define GVA		0x0ul
+
+static const struct sm_config config = {
+	.name = "unit", .mode = SM_LONG, .levels = 4, .max_leaf = 3,
+};
+
+static struct sm m;
+
+static inline void put(gfn_t gfn, unsigned int index, u64 entry)
+{
+	gpa_t gpa = (gfn << PAGE_SHIFT) + index * 8;
+
+	sm_store(&m, gpa, entry, 8);
+	mmu_guest_written(&m.vm, gpa, 8);
+}
+
+/* A guest's entry that points to gfn. */
+static inline u64 to(gfn_t gfn, u64 flags)
+{
+	return gfn << PAGE_SHIFT | flags;
+}
+
+static inline void load_cr3(int cpu, u64 cr3)
+{
+	assert_true(sm_guest_cr3(&m, &m.vcpu[cpu], cr3));
+	sm_guest_flush(&m, &m.vcpu[cpu], MMU_LOAD_CR3);
+}
+
+static inline int setup(void **state)
+{
+	int level, i;
+
+	if (sm_init(&m, &config, 1))
+		return -1;
+	for (level = 4; level > 1; level--)
+		put(TABLE(level), 0, to(TABLE(level - 1), OPEN));
+	put(TABLE(1), 0, to(PAGE_A, OPEN));
+	put(TABLE(1), 1, to(PAGE_B, OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 0, to(TABLE(3), OPEN));
+	for (i = 0; i < SM_VCPUS; i++) {
+		struct mmu_paging *p = &m.vcpu[i].paging;
+
+		p->cr0 |= X86_CR0_WP;
+		p->cr4 &= ~(u64)(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE);
+		p->cr4 |= X86_CR4_PGE;
+		p->efer |= EFER_NX;
+		m.vcpu[i].pkru = 0;
+		assert_true(sm_guest_cr3(&m, &m.vcpu[i], ROOT));
+		sm_guest_flush(&m, &m.vcpu[i], MMU_LOAD_ALL);
+	}
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	sm_audit(&m);
+	sm_fini(&m);
+	if (m.violations)
+		print_message("# %s\n", m.first);
+	return m.violations || kapi_live() || kapi_warnings();
+}
+
+static inline enum sm_outcome access_by(int cpu, gva_t gva, struct gw_access a)
+{
+	struct sm_access x = { .gva = gva, .a = a, .ac = true, .size = 4 };
+
+	return sm_access(&m, &m.vcpu[cpu], &x);
+}
+
+static inline enum sm_outcome read_by(int cpu, gva_t gva)
+{
+	return access_by(cpu, gva, (struct gw_access){ .user = true });
+}
+
+static inline enum sm_outcome write_by(int cpu, gva_t gva)
+{
+	return access_by(cpu, gva, (struct gw_access){ .user = true, .write = true });
+}
+
+/* Faults of an access that goes through. */
+static inline unsigned long faults_of(int cpu, gva_t gva, bool write)
+{
+	unsigned long before = m.faults;
+
+	assert_int_equal(write ? write_by(cpu, gva) : read_by(cpu, gva), SM_DONE);
+	return m.faults - before;
+}
+
+static inline u64 entry_at(gfn_t gfn, unsigned int index)
+{
+	return sm_load(&m, (gfn << PAGE_SHIFT) + index * 8, 8);
+}
+
+#define TEST(f)		cmocka_unit_test_setup_teardown(test_##f, setup, teardown)
+
+#endif

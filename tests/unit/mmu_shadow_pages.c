@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Shadow mode: which shadow page is whose, and how many there may be; one behaviour a test, on the model machine. */
+#include "tests/unit/mmu_shadow.h"
+
+/*
+ * gfn computed instead of stored. A large page in small ones, and then the guest's own table, hang
+ * at the same place one after the other: what is removed must be what was mapped, not what the
+ * position says.
+ */
+static void test_gfn_is_stored(void **state)
+{
+	put(TABLE(2), 1, to(0, OPEN | 0x80));		/* gva 2 MiB + x = gpa x */
+	faults_of(0, 0x200000 + (PAGE_A << PAGE_SHIFT), true);
+	put(TABLE(2), 1, to(TABLE(1), OPEN));		/* and now the pages of TABLE(1) */
+	sm_guest_invlpg(&m, &m.vcpu[0], 0x200000);
+	faults_of(0, 0x200000, true);
+	sm_audit(&m);
+	/* PAGE_A moves: no way to it may stay, by whichever gva. */
+	mmu_invalidate_begin(&m.vm, PAGE_A, PAGE_A + 1);
+	m.page[PAGE_A].present = false;
+	mmu_invalidate_end(&m.vm);
+	faults_of(0, 0x200000, true);
+	faults_of(0, GVA, true);
+	/* The guest has another page there now, and has not flushed: what goes is what was mapped. */
+	put(TABLE(1), 0, to(PAGE_B, OPEN));
+	mmu_unmap_gfns(&m.vm, PAGE_A, PAGE_A + 1);
+	assert_int_equal(kapi_warnings(), 0);
+	sm_audit(&m);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	faults_of(0, GVA, true);
+}
+
+/* … and the table that hangs there may be another's by now, though nothing was flushed. */
+static void test_gfn_of_child_is_compared(void **state)
+{
+	struct sm_access x = { .gva = 40 << PAGE_SHIFT };
+	const gfn_t other = 112;
+
+	faults_of(0, GVA, true);
+	put(other, 40, to(PAGE_B, OPEN));
+	put(TABLE(2), 0, to(other, OPEN));
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	assert_int_equal(x.gpa >> PAGE_SHIFT, PAGE_B);
+	sm_audit(&m);
+	/* The same with tables of a large page, for another large page. */
+	put(TABLE(2), 1, to(0, OPEN | 0x80));
+	faults_of(0, 0x200000 + (PAGE_A << PAGE_SHIFT), true);
+	put(TABLE(2), 1, to(SM_CHUNK, OPEN | 0x80));
+	x.gva = 0x200000 + (200 << PAGE_SHIFT);
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	assert_int_equal(x.gpa >> PAGE_SHIFT, SM_CHUNK + 200);
+}
+
+/* A child reused without comparing its role: one table of the guest, below two sets of rights. */
+static void test_role_is_compared(void **state)
+{
+	put(TABLE(3), 0, to(TABLE(2), OPEN));
+	put(TABLE(3), 1, to(TABLE(2), OPEN & ~2ull));			/* read-only */
+	put(TABLE(3), 2, to(TABLE(2), OPEN) | 1ull << 63);		/* not to run */
+	put(TABLE(3), 3, to(TABLE(2), OPEN & ~4ull));			/* supervisor's */
+	faults_of(0, GVA, true);
+	assert_int_equal(write_by(0, 1ul << 30), SM_REFLECTED);
+	assert_int_equal(faults_of(0, 1ul << 30, false) > 0, true);
+	assert_int_equal(access_by(0, 2ul << 30, (struct gw_access){ .fetch = true, .user = true }),
+			 SM_REFLECTED);
+	assert_int_equal(read_by(0, 3ul << 30), SM_REFLECTED);
+	/* The rights change, and before the flush a fault goes the same way. */
+	put(TABLE(1), 40, to(PAGE_B, 7));
+	put(TABLE(2), 0, to(TABLE(1), OPEN & ~2ull));
+	faults_of(0, 40 << PAGE_SHIFT, false);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(write_by(0, GVA), SM_REFLECTED);
+	put(TABLE(2), 0, to(TABLE(1), OPEN));
+	faults_of(0, GVA, true);
+	/* The table as its own parent: one frame at two levels. */
+	put(TABLE(2), 3, to(TABLE(2), OPEN));
+	faults_of(0, 0x600000, false);
+}
+
+/* What is a leaf, and what is reserved, is a matter of each vCPU's CPUID. */
+static void test_unlike_vcpus(void **state)
+{
+	struct mmu_paging *p = &m.vcpu[1].paging;
+	const gva_t giant = 5ul << 30, high = 0x5000;
+
+	put(TABLE(3), 5, to(0, OPEN | 0x80));
+	put(TABLE(1), 5, to(0xf00000000 >> PAGE_SHIFT, OPEN));		/* 36 bits; no slot there */
+	p->pages_1g = false;
+	p->maxphyaddr = 32;
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	assert_in_range(faults_of(0, giant, true), 1, 3);
+	assert_int_equal(write_by(1, giant), SM_REFLECTED);
+	assert_int_equal(m.vcpu[1].mmu.fault.exception_error, 0xf);
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	assert_int_equal(faults_of(0, giant, true), 0);		/* the other's tables are not its business */
+	assert_int_equal(read_by(0, high), SM_MMIO);
+	assert_int_equal(read_by(1, high), SM_REFLECTED);
+	assert_int_equal(m.vcpu[1].mmu.fault.exception_error, 0xd);
+}
+
+/* The root invalidated during reclaim: whatever goes, the vCPU's root is one that is alive. */
+static void test_root_survives_reclaim(void **state)
+{
+	int i;
+
+	for (i = 0; i < 40; i++) {
+		faults_of(i % SM_VCPUS, GVA, true);
+		mmu_reclaim(&m.vm, 1 + i);
+		sm_audit(&m);
+		if (i == 20)
+			load_cr3(0, ROOT_B);
+	}
+	mmu_unmap_all(&m.vm);
+	faults_of(0, GVA, true);
+	sm_guest_mode(&m, &m.vcpu[0], SM_PAE);		/* its root is of another kind */
+	mmu_reclaim(&m.vm, 1000);
+	read_by(0, GVA);
+	assert_int_equal(m.busy, 0);
+}
+
+#define CYCLE		64
+#define CYCLE_GVA(i)	((gva_t)(1 + (i)) << 30)
+
+/* So many directories and leaf tables beside each other. */
+static void put_cycle(void)
+{
+	int i;
+
+	for (i = 0; i < CYCLE; i++) {
+		put(TABLE(3), 1 + i, to(600 + i, OPEN));
+		put(600 + i, 0, to(700 + i, OPEN));
+		put(700 + i, 0, to(PAGE_A, OPEN));
+	}
+}
+
+/* … nor when another vCPU has gone through more roots than are kept. */
+static void test_root_survives_other_roots(void **state)
+{
+	gfn_t gfn;
+
+	faults_of(0, GVA, true);
+	for (gfn = SM_CHUNK; gfn < SM_CHUNK + SHADOW_ROOTS_MAX + 8; gfn++) {
+		put(gfn, 0, to(TABLE(3), OPEN));
+		load_cr3(1, gfn << PAGE_SHIFT);
+		faults_of(1, GVA, true);
+		sm_audit(&m);
+	}
+	assert_int_equal(faults_of(0, GVA, true), 0);
+	assert_in_range(m.vm.shadow->nr_roots, 2, SHADOW_ROOTS_MAX);
+}
+
+/* … nor when it brings other memory types, and all starts anew. */
+static void test_root_survives_other_types(void **state)
+{
+	faults_of(0, GVA, true);
+	m.vcpu[1].paging.pat ^= 3ull << 56;	/* of an index that nobody uses */
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	faults_of(1, GVA, true);
+	faults_of(0, GVA, true);
+}
+
+/* … nor when the upper halves of roots differ. */
+static void test_root_survives_other_kernel(void **state)
+{
+	const gva_t kernel = 0xffffff8000000000ul;
+	int i;
+
+	put(TABLE(4), 511, to(TABLE(3), OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 511, to(111, OPEN));
+	put(111, 0, to(TABLE(2), OPEN));
+	load_cr3(1, ROOT_B);
+	for (i = 0; i < 4; i++) {
+		faults_of(0, kernel, true);
+		faults_of(1, kernel, true);
+		load_cr3(2, i & 1 ? ROOT_B : ROOT);
+		faults_of(2, kernel, true);
+		sm_audit(&m);
+	}
+}
+
+/* A cycle of tables larger than the limit is served all the same. */
+static void test_limit(void **state)
+{
+	int i, j;
+
+	m.vm.shadow_max = 12;
+	put_cycle();
+	for (j = 0; j < 4; j++) {
+		for (i = 0; i < CYCLE; i++) {
+			assert_int_equal(read_by(0, CYCLE_GVA(i)), SM_DONE);
+			assert_in_range(atomic64_read(&m.vm.stat.shadow_pages), 4, 12 + 2 * MMU_CACHE_MAX);
+		}
+	}
+	assert_in_range(atomic64_read(&m.vm.stat.shadow_dropped), CYCLE, 10 * CYCLE);
+}
+
+/* What the processor walks through stays, although no fault tells of it. */
+static void test_used_tables_stay(void **state)
+{
+	int i;
+
+	put_cycle();
+	for (i = 0; i < CYCLE; i++)
+		read_by(0, CYCLE_GVA(i));
+	faults_of(0, GVA, true);
+	for (i = 0; i < 100 && atomic64_read(&m.vm.stat.shadow_dropped) < CYCLE; i++) {
+		mmu_shadow_reclaim(&m.vm, 8, true);
+		sm_hw_flush(&m.vcpu[0]);
+		assert_int_equal(faults_of(0, GVA, false), 0);
+	}
+	assert_in_range(i, CYCLE / 8, 99);
+	assert_true(faults_of(0, CYCLE_GVA(0), false));
+}
+
+/* A root of which several entries point to itself: hundreds of ways to one table at each level. */
+static void test_ways_are_not_walked(void **state)
+{
+	const int nr = 8;
+	u64 compared;
+	int i, j, k;
+
+	for (i = 1; i <= nr; i++)
+		put(TABLE(4), i, to(TABLE(4), OPEN));
+	for (i = 1; i <= nr; i++)
+		for (j = 1; j <= nr; j++)
+			for (k = 1; k <= nr; k++)
+				faults_of(0, (gva_t)i << 39 | (gva_t)j << 30 | (gva_t)k << 21 | 5 << 12, false);
+	for (i = 0; i < 3; i++) {
+		compared = m.vcpu[0].mmu.stat.compared;
+		load_cr3(0, ROOT);
+		assert_in_range(m.vcpu[0].mmu.stat.compared - compared, 1, 8);
+		compared = m.vcpu[0].mmu.stat.compared;
+		sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+		assert_in_range(m.vcpu[0].mmu.stat.compared - compared, 1, 8);
+	}
+	/* Compared once is enough to find what has changed. */
+	put(TABLE(4), 5, 0);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, (gva_t)1 << 39 | (gva_t)2 << 30 | (gva_t)5 << 21 | 5 << 12), SM_REFLECTED);
+	assert_int_equal(read_by(0, (gva_t)5 << 39 | (gva_t)2 << 30 | (gva_t)1 << 21 | 5 << 12), SM_REFLECTED);
+}
+
+static unsigned int length(const struct mmu_rmap *head)
+{
+	unsigned int n = 0;
+
+	while (mmu_rmap_at(head, n))
+		n++;
+	return n;
+}
+
+/* One page mapped by all entries of one table, that by all entries of several: no list gets long. */
+static void test_too_many_ways(void **state)
+{
+	struct mmu_spage *sp;
+	int i, j;
+
+	for (i = 0; i < MMU_ENTRIES; i++) {
+		put(TABLE(1), i, to(PAGE_A, OPEN));
+		put(TABLE(2), i, to(TABLE(1), OPEN));
+		put(TABLE(3), i, to(TABLE(2), OPEN));
+	}
+	for (i = 0; i < 4; i++) {
+		for (j = 0; j < MMU_ENTRIES; j++) {
+			gva_t gva = (gva_t)(i & 1) << 30 | (gva_t)j << 21 | (gva_t)(i ^ j) << 12;
+			struct mmu_region *region;
+
+			/* Another role, another table of ours, the same page. */
+			put(TABLE(3), 1, to(TABLE(2), i & 2 ? OPEN : OPEN & ~2ull));
+			assert_int_equal(read_by(0, gva), SM_DONE);
+			region = mmu_region_find(m.vm.shadow, PAGE_A, 1);
+			assert_in_range(length(mmu_region_head(region, PAGE_A, 1)), 0, 96 + MMU_RMAP_PER_NODE);
+			for (sp = NULL; (sp = mmu_spage_next(m.vm.shadow, TABLE(1), sp)); )
+				assert_in_range(length(&sp->parents), 0, 96 + MMU_RMAP_PER_NODE);
+		}
+	}
+	sm_audit(&m);
+}
+
+/* mmu_shadow_pages [PATTERN]: the tests whose name it matches, e.g. 'test_root*'. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(gfn_is_stored), TEST(gfn_of_child_is_compared), TEST(role_is_compared),
+		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(root_survives_other_roots),
+		TEST(root_survives_other_types), TEST(root_survives_other_kernel), TEST(limit),
+		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
+	};
+
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
