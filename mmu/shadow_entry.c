@@ -513,7 +513,7 @@ bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, boo
 
 		for (g = mmu_align(gfn, l); g < end; g += mmu_level_pages(l)) {
 			struct mmu_region *region = mmu_region_find(vm->shadow, g, l);
-			unsigned int i;
+			struct mmu_rmap_pos pos = { 0 };
 			u64 *slot;
 
 			if (!region) {
@@ -521,7 +521,7 @@ bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, boo
 				continue;
 			}
 			spin_lock(&region->lock);
-			for (i = 0; (slot = mmu_rmap_at(mmu_region_head(region, g, l), i)); i++) {
+			while ((slot = mmu_rmap_next(mmu_region_head(region, g, l), &pos))) {
 				found |= READ_ONCE(*slot) & bits;
 				if (clear)
 					mmu_clear_bits(slot, bits);

@@ -134,5 +134,8 @@ enum mmu_verdict mmu_fault_fast(struct mmu_vcpu *vcpu, gva_t gva, u64 error_code
 		mmu_spage_unlock(sp);
 	}
 	read_unlock(&vm->lock);
+	/* The other chores can wait; this one grows with each fault. */
+	if (unlikely(READ_ONCE(vm->shadow->crowded_leaf)))
+		mmu_shadow_chores(vcpu);
 	return verdict;
 }

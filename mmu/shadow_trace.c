@@ -65,11 +65,11 @@ void mmu_trace_end(struct mmu_vm *vm, struct mmu_spage *sp)
 /* No entry lets the guest write gfn. */
 static void protect(struct mmu_vm *vm, struct mmu_region *region, gfn_t gfn)
 {
-	unsigned int i;
+	struct mmu_rmap_pos pos = { 0 };
 	int level;
 	u64 *slot;
 
-	for (i = 0; (slot = mmu_rmap_at(mmu_region_head(region, gfn, 1), i)); i++)
+	while ((slot = mmu_rmap_next(mmu_region_head(region, gfn, 1), &pos)))
 		mmu_clear_bits(slot, PT_WRITE);
 	for (level = 2; level <= MMU_LEAF_MAX; level++) {
 		struct mmu_region *large = mmu_region_find(vm->shadow, gfn, level);

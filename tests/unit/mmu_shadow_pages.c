@@ -277,6 +277,29 @@ static void test_too_many_ways(void **state)
 	sm_audit(&m);
 }
 
+/* The same by the fast faults of a guest that never loads CR3 and links no table; others fill the vCPU's cache. */
+static void test_too_many_entries(void **state)
+{
+	unsigned int tables = 8, i, j, longest = 0;
+
+	for (i = 0; i < tables; i++) {
+		put(TABLE(2), i, to(600 + i, OPEN));
+		for (j = 0; j < MMU_ENTRIES; j++)
+			put(600 + i, j, to(PAGE_A, OPEN));
+		put(600 + i, 0, to(PAGE_B, OPEN));
+		assert_int_equal(read_by(0, (gva_t)i << 21), SM_DONE);
+	}
+	for (i = 0; i < tables * MMU_ENTRIES; i++) {
+		if (!(i % MMU_ENTRIES))
+			continue;
+		assert_int_equal(mmu_vcpu_topup(&m.vcpu[0].mmu), 0);
+		assert_int_equal(read_by(0, (gva_t)i << 12), SM_DONE);
+		longest = max(longest, length(mmu_region_head(mmu_region_find(m.vm.shadow, PAGE_A, 1), PAGE_A, 1)));
+	}
+	assert_in_range(longest, 0, 96 + MMU_RMAP_PER_NODE);
+	sm_audit(&m);
+}
+
 /* mmu_shadow_pages [PATTERN]: the tests whose name it matches, e.g. 'test_root*'. */
 int main(int argc, char **argv)
 {
@@ -285,6 +308,7 @@ int main(int argc, char **argv)
 		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(root_survives_other_roots),
 		TEST(root_survives_other_types), TEST(root_survives_other_kernel), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
+		TEST(too_many_entries),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
