@@ -78,6 +78,7 @@ union mmu_role {
 		u32 smep	: 1;	/* CR4.SMEP, only without WP */
 		u32 guarded	: 1;	/* CR4.SMAP or PKE, only without WP */
 		u32 lma		: 1;	/* long mode */
+		u32 la57	: 1;	/* … with 5 levels: what is a root with 4 of them is none here */
 		u32 pae_root	: 1;	/* four entries, of one vCPU */
 		u32 key		: 4;	/* direct: the large page's protection key */
 		u32 pat		: 3;	/* direct: its PAT index */
@@ -91,8 +92,8 @@ union mmu_role {
 
 /* The bits that all tables of a vCPU have in common: struct mmu_vcpu's role. */
 #define ROLE_COMMON	((union mmu_role){ .bytes4 = 1, .wp = 1, .nx = 1, .pse = 1, .smep = 1, \
-					   .guarded = 1, .lma = 1, .maxphyaddr = 63, .pages_1g = 1, \
-					   .amd = 1 }.word)
+					   .guarded = 1, .lma = 1, .la57 = 1, .maxphyaddr = 63, \
+					   .pages_1g = 1, .amd = 1 }.word)
 
 #define ROLE_BYTES4	((union mmu_role){ .bytes4 = 1, .pse = 1 }.word)
 

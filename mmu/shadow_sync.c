@@ -227,6 +227,7 @@ static u64 common_role(const struct mmu_paging *p)
 		return role.word;
 	}
 	role.lma = !!(p->efer & EFER_LMA);
+	role.la57 = role.lma && (p->cr4 & X86_CR4_LA57);
 	role.maxphyaddr = p->maxphyaddr;
 	role.pages_1g = p->pages_1g;
 	role.amd = p->amd;

@@ -51,11 +51,11 @@ static inline void load_cr3(int cpu, u64 cr3)
 	sm_guest_flush(&m, &m.vcpu[cpu], MMU_LOAD_CR3);
 }
 
-static inline int setup(void **state)
+static inline int setup_for(const struct sm_config *c)
 {
 	int level, i;
 
-	if (sm_init(&m, &config, 1))
+	if (sm_init(&m, c, 1))
 		return -1;
 	for (level = 4; level > 1; level--)
 		put(TABLE(level), 0, to(TABLE(level - 1), OPEN));
@@ -74,6 +74,11 @@ static inline int setup(void **state)
 		sm_guest_flush(&m, &m.vcpu[i], MMU_LOAD_ALL);
 	}
 	return 0;
+}
+
+static inline int setup(void **state)
+{
+	return setup_for(&config);
 }
 
 static inline int teardown(void **state)

@@ -300,6 +300,33 @@ static void test_too_many_entries(void **state)
 	sm_audit(&m);
 }
 
+static int setup_5_levels(void **state)
+{
+	static const struct sm_config levels5 = {
+		.name = "unit", .mode = SM_LONG, .levels = 5, .max_leaf = 3,
+	};
+
+	return setup_for(&levels5);
+}
+
+/* One vCPU's root is what another one, with a level more, has below all entries of its own: the two share no table. */
+static void test_root_below_root(void **state)
+{
+	struct mmu_spage *sp;
+	unsigned int i;
+
+	m.vcpu[1].paging.cr4 |= X86_CR4_LA57;
+	assert_true(sm_guest_cr3(&m, &m.vcpu[1], ROOT_B));
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	for (i = 0; i < 120; i++) {
+		put(ROOT_B >> PAGE_SHIFT, i, to(TABLE(4), OPEN));
+		assert_int_equal(read_by(1, (gva_t)i << 48), SM_DONE);
+		assert_int_equal(read_by(0, GVA), SM_DONE);
+		for (sp = NULL; (sp = mmu_spage_next(m.vm.shadow, TABLE(4), sp)); )
+			assert_in_range(length(&sp->parents), 0, sp->users ? 0 : 96 + MMU_RMAP_PER_NODE);
+	}
+}
+
 /* mmu_shadow_pages [PATTERN]: the tests whose name it matches, e.g. 'test_root*'. */
 int main(int argc, char **argv)
 {
@@ -309,6 +336,7 @@ int main(int argc, char **argv)
 		TEST(root_survives_other_types), TEST(root_survives_other_kernel), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
 		TEST(too_many_entries),
+		cmocka_unit_test_setup_teardown(test_root_below_root, setup_5_levels, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
