@@ -254,13 +254,18 @@ static void note(struct mmu_plan *plan, struct mmu_spage *sp, u64 *slot)
 	plan->nr++;
 }
 
-/* There is no table below entries[i], unless one was linked meanwhile. */
-static void nothing_below(struct mmu_shadow *shadow, struct mmu_spage *sp, unsigned int i)
+/*
+ * Nothing below entries[i] wants a visit, unless that has changed meanwhile. child: what was there, or NULL. Who links
+ * another one holds sp->lock from setting the bit on.
+ */
+static void not_busy(struct mmu_shadow *shadow, struct mmu_spage *sp, unsigned int i,
+		     const struct mmu_spage *child)
 {
 	mmu_spage_lock(sp);
-	if (!mmu_child_of(sp, i)) {
+	if (mmu_child_of(sp, i) == child) {
 		spin_lock(&shadow->list_lock);
-		clear_bit(i, sp->busy);
+		if (!child || !mmu_spage_needs_visit(child))
+			clear_bit(i, sp->busy);
 		spin_unlock(&shadow->list_lock);
 	}
 	mmu_spage_unlock(sp);
@@ -298,18 +303,13 @@ static bool sync_below(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int
 	bool torn = false;
 
 	if (!child) {
-		nothing_below(shadow, sp, i);
+		not_busy(shadow, sp, i, NULL);
 		return true;
 	}
 	if (!sync_child(vcpu, child, &sp->entries[i], s, &torn))
 		return false;
-	if (torn || mmu_spage_needs_visit(child))
-		return true;
-	/* Again, now that nobody can want a visit without setting the bit. */
-	spin_lock(&shadow->list_lock);
-	if (!mmu_spage_needs_visit(child))
-		clear_bit(i, sp->busy);
-	spin_unlock(&shadow->list_lock);
+	if (!torn && !mmu_spage_needs_visit(child))
+		not_busy(shadow, sp, i, child);
 	return true;
 }
 
