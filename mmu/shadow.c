@@ -167,18 +167,21 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 	return role;
 }
 
-/* Roots mostly share the tables of the upper half. A kernel's first root is soon out of use. */
+/*
+ * Roots mostly share the tables of the upper half. A kernel's first root is soon out of use. Two vCPUs may be the first at
+ * once, each with another table.
+ */
 static void check_upper(struct mmu_shadow *shadow, unsigned int i, u64 key)
 {
 	u64 known = READ_ONCE(shadow->upper[i]);
 
 	if (likely(known == key))
 		return;
-	if (known) {
+	if (known || (!try_cmpxchg64(&shadow->upper[i], &known, key) && known != key)) {
 		WRITE_ONCE(shadow->upper_differs, true);
 		WRITE_ONCE(shadow->upper_due, true);
+		WRITE_ONCE(shadow->upper[i], key);
 	}
-	WRITE_ONCE(shadow->upper[i], key);
 	set_bit(i, shadow->upper_known);
 }
 
