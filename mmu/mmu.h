@@ -363,7 +363,7 @@ enum mmu_part {
 	MMU_PART_FAST,		/* the short way of a fault, shadow_fast.c */
 	MMU_PART_NEIGHBOURS,	/* a fault fills entries around it */
 	MMU_PART_AHEAD,		/* at a flush entries are filled and changed; without, they only go */
-	MMU_PART_ROOTS,		/* roots are kept across CR3 loads; without, only as many as one vCPU has */
+	MMU_PART_ROOTS,		/* roots are kept across CR3 loads; without, no more than there are vCPUs */
 	MMU_PART_REST,		/* tables at rest are write-protected and not compared */
 	MMU_PART_BUSY,		/* a CR3 load goes only where there is something to compare */
 	MMU_PART_PLAN,		/* … and by what the last one found to be there */

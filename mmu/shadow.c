@@ -548,7 +548,7 @@ static struct mmu_shadow *shadow_new(struct mmu_vm *vm)
 	if (!shadow)
 		return NULL;
 	shadow->vm = vm;
-	shadow->roots_max = mmu_without(vm, MMU_PART_ROOTS) ? 1 : SHADOW_ROOTS_MAX;
+	shadow->roots_max = mmu_without(vm, MMU_PART_ROOTS) ? 0 : SHADOW_ROOTS_MAX;
 	spin_lock_init(&shadow->hash_lock);
 	spin_lock_init(&shadow->list_lock);
 	INIT_LIST_HEAD(&shadow->pages);

@@ -175,7 +175,7 @@ struct mmu_shadow {
 	unsigned int nr_roots, nr_orphans, nr_resting;
 	bool crowded;			/* an orphan is none, but too many entries point to it */
 	u64 crowded_leaf;		/* gfn << 2 | level that too many entries map, or 0 */
-	unsigned int roots_max;		/* SHADOW_ROOTS_MAX */
+	unsigned int roots_max;		/* SHADOW_ROOTS_MAX, and one for each vCPU */
 	struct list_head dead;		/* unlinked, to be freed after the flush; vm->lock for writing */
 	/*
 	 * Changes of what maps a part of one larger page of the guest. Its INVLPG is meant for all parts, of

@@ -317,7 +317,7 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu)
 	long work = SHADOW_HOLD;
 
 	if (likely(READ_ONCE(shadow->nr_orphans) < SHADOW_ORPHANS_MAX &&
-		   READ_ONCE(shadow->nr_roots) <= shadow->roots_max &&
+		   READ_ONCE(shadow->nr_roots) <= READ_ONCE(shadow->roots_max) &&
 		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX &&
 		   !READ_ONCE(shadow->crowded) && !READ_ONCE(shadow->crowded_leaf) &&
 		   !READ_ONCE(shadow->upper_due)))
@@ -396,6 +396,18 @@ static void forget_life(struct mmu_spage *sp)
 	memset(sp->synced, 0, sizeof(sp->synced));
 }
 
+/* The vCPU's first load since the mode was changed to shadow. */
+static void join(struct mmu_vcpu *vcpu, struct mmu_shadow *shadow)
+{
+	vcpu->root = NULL;
+	if (vcpu->pae_root)
+		forget_life(vcpu->pae_root);
+	vcpu->shadow_generation = shadow->generation;
+	spin_lock(&shadow->list_lock);
+	WRITE_ONCE(shadow->roots_max, shadow->roots_max + 1);
+	spin_unlock(&shadow->list_lock);
+}
+
 enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, unsigned int what,
 			  unsigned int flags)
 {
@@ -405,12 +417,8 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	if (!vm->shadow)
 		return load_nested(vcpu, p);
 	vcpu->stat.loads++;
-	if (vcpu->shadow_generation != vm->shadow->generation) {
-		vcpu->root = NULL;
-		if (vcpu->pae_root)
-			forget_life(vcpu->pae_root);
-		vcpu->shadow_generation = vm->shadow->generation;
-	}
+	if (vcpu->shadow_generation != vm->shadow->generation)
+		join(vcpu, vm->shadow);
 	if (what & MMU_LOAD_WRITTEN)
 		mmu_devices_ran(vm);
 	set_paging(vcpu, p);

@@ -139,14 +139,14 @@ static void test_root_survives_other_roots(void **state)
 	gfn_t gfn;
 
 	faults_of(0, GVA, true);
-	for (gfn = SM_CHUNK; gfn < SM_CHUNK + SHADOW_ROOTS_MAX + 8; gfn++) {
+	for (gfn = SM_CHUNK; gfn < SM_CHUNK + SHADOW_ROOTS_MAX + SM_VCPUS + 8; gfn++) {
 		put(gfn, 0, to(TABLE(3), OPEN));
 		load_cr3(1, gfn << PAGE_SHIFT);
 		faults_of(1, GVA, true);
 		sm_audit(&m);
 	}
 	assert_int_equal(faults_of(0, GVA, true), 0);
-	assert_in_range(m.vm.shadow->nr_roots, 2, SHADOW_ROOTS_MAX);
+	assert_in_range(m.vm.shadow->nr_roots, 2, SHADOW_ROOTS_MAX + SM_VCPUS);
 }
 
 /* … nor when it brings other memory types, and all starts anew. */
