@@ -250,6 +250,8 @@ static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spag
 	if (sp == vcpu->root && sp->role.level > 3 && i >= MMU_ENTRIES / 2) {
 		*kernel = true;
 		check_upper(vm->shadow, i - MMU_ENTRIES / 2, mmu_upper_key(sp, gpte));
+	} else if (!sp->kernel) {
+		*kernel = false;	/* it may be in a lower half as well, and so what is below it */
 	}
 	*at = link_below(vcpu, f, sp, i, gpte, *kernel);
 	return *at ? DONE : NEED_CACHE;

@@ -116,7 +116,7 @@ struct mmu_spage {
 
 	/* Bytes of their own: set and cleared under different locks, read without. */
 	bool visit;			/* compare at CR3 loads */
-	bool kernel;			/* linked only below the upper half of roots */
+	bool kernel;			/* made below the upper half of a root, as all tables on the way */
 	bool traced;			/* writes to gfn fault, unless it is in visit */
 	bool used;			/* since reclaim looked */
 	bool orphan;			/* on shadow->orphans */

@@ -152,6 +152,31 @@ static void test_global_page_below_other_rights(void **state)
 	assert_int_equal(reached(0, KERNEL), PAGE_B);
 }
 
+/* A table that is in the lower half of a root, and then in the upper halves too: what is linked below it later is in both. */
+static void test_global_table_below_both_halves(void **state)
+{
+	const gva_t high = KERNEL - (1ul << 39), low = 1ul << 39;
+	const gfn_t table = KERNEL_TABLE(8);
+
+	put_kernel();
+	put(table + 3, 0, to(table + 2, OPEN));
+	put(table + 2, 0, to(table + 1, OPEN));
+	put(table + 1, 0, to(PAGE_A, OPEN | 0x100));
+	put(table + 3, 7, to(TABLE(2), OPEN));
+	put(TABLE(4), 510, to(table + 3, OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 510, to(table + 3, OPEN));
+	put(TABLE(4), 1, to(table + 3, OPEN));
+	assert_int_equal(read_by(0, low | 7ul << 30), SM_DONE);
+	assert_int_equal(reached(0, high), PAGE_A);
+	assert_int_equal(reached(0, low), PAGE_A);
+	/* To be flushed also where the address means nothing. */
+	load_cr3(0, ROOT_B);
+	put(table + 1, 0, to(PAGE_B, OPEN | 0x100));
+	sm_guest_invlpg(&m, &m.vcpu[0], low);
+	load_cr3(0, ROOT);
+	assert_int_equal(reached(0, low), PAGE_B);
+}
+
 /* Any address of a large page: the page is fresh, also where we map it in small ones. */
 static void test_invlpg_of_large_page(void **state)
 {
@@ -436,7 +461,7 @@ int main(int argc, char **argv)
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty),
 		TEST(absent_needs_no_flush), TEST(invlpg), TEST(cr3), TEST(roots_are_kept),
 		TEST(invlpg_of_large_page), TEST(global_page_flushed_elsewhere),
-		TEST(global_table_at_two_places), TEST(global_page_below_other_rights),
+		TEST(global_table_at_two_places), TEST(global_page_below_other_rights), TEST(global_table_below_both_halves),
 		TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
 		TEST(split_page_in_rom), TEST(write_to_table_at_rest),
 		TEST(write_to_table_at_rest_from_tlb), TEST(device_writes_table_at_rest),
