@@ -437,7 +437,7 @@ unsigned int mmu_read_mapped(struct mmu_vcpu *vcpu, gva_t gva, void *buf, unsign
 /* Depth of the tables at mmu_root(): 3 (PAE: four entries), 4 or 5. */
 unsigned int mmu_shadow_levels(const struct mmu_vcpu *vcpu);
 
-/* Somebody but a processor wrote guest memory [gpa, gpa + len): emulator, ioctl. */
+/* Somebody but a processor is about to write, and has written, guest memory [gpa, gpa + len): emulator, ioctl. */
 void mmu_guest_written(struct mmu_vm *vm, gpa_t gpa, unsigned int len);
 
 /* ------------------------------------------------------------ host events -- */
