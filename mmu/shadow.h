@@ -126,7 +126,6 @@ struct mmu_spage {
 	u64 written;			/* shadow->written when it and all below were last compared */
 	u64 synced[MMU_SYNC_KINDS];	/* shadow->syncs when that was last begun, by how much was compared */
 	u16 nr_present;
-	u16 nr_nonglobal;		/* leaves that a CR3 load is meant for */
 	unsigned long present[BITS_TO_LONGS(MMU_ENTRIES)];
 	unsigned long busy[BITS_TO_LONGS(MMU_ENTRIES)];	/* tables below that want a visit; may be too many */
 
@@ -208,7 +207,6 @@ static inline struct mmu_region *mmu_region_find(struct mmu_shadow *shadow, gfn_
 	return page ? smp_load_acquire(&page[gfn >> 9 & (MMU_ENTRIES - 1)]) : NULL;
 }
 
-
 /* Spages are locked from the root down, at most one of a level. */
 static inline void mmu_spage_lock(struct mmu_spage *sp)
 {
@@ -257,8 +255,8 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 		   unsigned int grant, u64 p2m, int plevel, bool hot, bool written);
 /* Can it be done: is there a region, and a node for its chain if need be? */
 bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn);
-/* Remove entries[i], leaf or table. Returns what was there. */
-u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
+/* Remove entries[i], leaf or table. */
+void mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
 /* Remove leaves of a leaf table: bit i of gone is entries[first + i], present. */
 void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone);
 /* The guest's entry behind entries[i] is gpte now: grant no more than that, and if cheap no less. */

@@ -143,7 +143,8 @@ static void check_link(struct audit *a, const struct mmu_spage *sp, unsigned int
 
 static void check_entries(struct audit *a, const struct mmu_spage *sp)
 {
-	unsigned int i, present = 0, nonglobal = 0;
+	unsigned int i, present = 0;
+	bool nonglobal = false;
 
 	for (i = 0; i < MMU_ENTRIES; i++) {
 		u64 entry = READ_ONCE(sp->entries[i]);
@@ -157,11 +158,13 @@ static void check_entries(struct audit *a, const struct mmu_spage *sp)
 			check_link(a, sp, i, entry);
 			continue;
 		}
-		nonglobal += !sp->role.direct && !(entry & PT_GLOBAL);
+		nonglobal |= !sp->role.direct && !(entry & PT_GLOBAL);
 		check_leaf(a, sp, i, entry);
 	}
-	if (present != sp->nr_present || nonglobal != sp->nr_nonglobal)
+	if (present != sp->nr_present)
 		complain(a, "entries counted wrong", sp->gfn, present);
+	if (nonglobal && !sp->visit && !sp->traced)
+		complain(a, "maps what a load of CR3 flushes, and is not visited", sp->gfn, 0);
 }
 
 /* The gfn of a table at rest is write-protected, and the table says what it said. */

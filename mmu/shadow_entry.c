@@ -103,13 +103,6 @@ static bool is_nonglobal(const struct mmu_spage *sp, u64 entry)
 	return !sp->role.direct && !(entry & PT_GLOBAL);
 }
 
-static void count_leaf(struct mmu_vm *vm, struct mmu_spage *sp, u64 entry, int n)
-{
-	atomic64_add(n, &vm->stat.shadow_leaves);
-	if (is_nonglobal(sp, entry))
-		sp->nr_nonglobal += n;
-}
-
 /*
  * entries[i] has become a leaf for gpte. If it is the first one of the table that a load of CR3 is meant for,
  * one that is on its way may have passed by: so the guest's entry is read once more (see shadow_visit.c).
@@ -184,7 +177,7 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	WRITE_ONCE(sp->snap[i], gpte);
 	__set_bit(i, sp->present);
 	sp->nr_present++;
-	count_leaf(vm, sp, entry, 1);
+	atomic64_inc(&vm->stat.shadow_leaves);
 	begin_visits(vm, sp, i, gpte);
 }
 
@@ -211,31 +204,31 @@ static void part_gone(struct mmu_shadow *shadow)
 	atomic64_inc(&shadow->parts_gone);
 }
 
-static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 *old)
+static void remove_leaf(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 {
 	int level = sp->role.level;
 	gfn_t gfn = mmu_snap_gfn(sp, sp->snap[i]);
 	struct mmu_region *region = mmu_region_find(vm->shadow, gfn, level);
+	u64 old;
 
 	spin_lock(&region->lock);
-	*old = xchg(&sp->entries[i], 0);
+	old = xchg(&sp->entries[i], 0);
 	rmap_del(vm, mmu_region_head(region, gfn, level), &sp->entries[i]);
 	spin_unlock(&region->lock);
 	if (sp->role.bytes4 && level > 1)
 		part_gone(vm->shadow);
-	count_leaf(vm, sp, *old, -1);
-	if (unlikely(vm->logs) && (*old & PT_DIRTY))
+	atomic64_dec(&vm->stat.shadow_leaves);
+	if (unlikely(vm->logs) && (old & PT_DIRTY))
 		remember_dirty(vm, gfn);
 }
 
-static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 *old)
+static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_spage *child;
 	bool last;
 
-	*old = xchg(&sp->entries[i], 0);
-	child = mmu_spage_at(*old);
+	child = mmu_spage_at(xchg(&sp->entries[i], 0));
 	spin_lock(&shadow->list_lock);
 	rmap_del(vm, &child->parents, &sp->entries[i]);
 	clear_bit(i, sp->busy);
@@ -247,19 +240,16 @@ static void unlink_child(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i
 		mmu_spage_orphaned(shadow, child);
 }
 
-u64 mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
+void mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 {
-	u64 old;
-
 	if (mmu_sp_leaf(sp, mmu_sp_entry(sp, i)))
-		remove_leaf(vm, sp, i, &old);
+		remove_leaf(vm, sp, i);
 	else
-		unlink_child(vm, sp, i, &old);
+		unlink_child(vm, sp, i);
 	__clear_bit(i, sp->present);
 	sp->nr_present--;
 	/* The vCPU that asked for this flushes its TLB; another one may go on using the entry. */
 	WRITE_ONCE(vm->shadow->stale, true);
-	return old;
 }
 
 /* One of mmu_leaves_remove(); the region's lock is held. Returns what was there. */
@@ -281,7 +271,7 @@ static u64 take_leaf(struct mmu_vm *vm, struct mmu_region *region, u64 *slot, gf
  */
 void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone)
 {
-	unsigned int removed = hweight64(gone), nonglobal = 0;
+	unsigned int removed = hweight64(gone);
 	struct mmu_region *region = NULL;
 	const bool logs = vm->logs;
 	gfn_t key = ~0ULL;
@@ -300,14 +290,11 @@ void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int fir
 			spin_lock(&region->lock);
 		}
 		old = take_leaf(vm, region, &sp->entries[i], gfn);
-		nonglobal += !(old & PT_GLOBAL);
 		if (unlikely(logs) && (old & PT_DIRTY))
 			remember_dirty(vm, gfn);
 	}
 	spin_unlock(&region->lock);
 	atomic64_sub(removed, &vm->stat.shadow_leaves);
-	if (!sp->role.direct)
-		sp->nr_nonglobal -= nonglobal;
 	sp->nr_present -= removed;
 	sp->present[first / BITS_PER_LONG] &= ~gone;
 	WRITE_ONCE(vm->shadow->stale, true);
@@ -387,10 +374,6 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	} while (!try_cmpxchg64(&sp->entries[i], &old, new));
 	if (sp->role.bytes4 && sp->role.level > 1)
 		part_gone(vm->shadow);
-	if ((old ^ new) & PT_GLOBAL) {
-		count_leaf(vm, sp, old, -1);
-		count_leaf(vm, sp, new, 1);
-	}
 	WRITE_ONCE(sp->snap[i], gpte);
 	WRITE_ONCE(vm->shadow->stale, true);
 	begin_visits(vm, sp, i, gpte);
