@@ -67,25 +67,6 @@ bool mmu_rmap_crowded(const struct mmu_rmap *head)
 	return node && node->depth > MMU_RMAP_DEEP;
 }
 
-u64 *mmu_rmap_any(const struct mmu_rmap *head)
-{
-	return mmu_rmap_at(head, 0);
-}
-
-u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i)
-{
-	const struct mmu_rmap_node *node = node_of(head);
-
-	if (!node)
-		return i ? NULL : (u64 *)head->val;
-	for (; node; node = node->next) {
-		if (i < node->nr)
-			return node->slot[i];
-		i -= node->nr;
-	}
-	return NULL;
-}
-
 u64 *mmu_rmap_next(const struct mmu_rmap *head, struct mmu_rmap_pos *pos)
 {
 	if (!pos->node) {
@@ -100,6 +81,13 @@ u64 *mmu_rmap_next(const struct mmu_rmap *head, struct mmu_rmap_pos *pos)
 		pos->i = 0;
 	}
 	return pos->node->slot[pos->i++];
+}
+
+u64 *mmu_rmap_any(const struct mmu_rmap *head)
+{
+	struct mmu_rmap_pos pos = { 0 };
+
+	return mmu_rmap_next(head, &pos);
 }
 
 static unsigned long region_key(gfn_t gfn, int level)

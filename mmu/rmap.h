@@ -96,7 +96,4 @@ struct mmu_rmap_pos {
 
 u64 *mmu_rmap_next(const struct mmu_rmap *head, struct mmu_rmap_pos *pos);
 
-/* The i-th entry of the head, in no particular order, or NULL behind the last. */
-u64 *mmu_rmap_at(const struct mmu_rmap *head, unsigned int i);
-
 #endif

@@ -257,6 +257,8 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn);
 /* Remove entries[i], leaf or table. */
 void mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
+/* vm->lock for writing: remove all entries of a reverse map. Returns how many. */
+unsigned int mmu_entries_remove(struct mmu_vm *vm, const struct mmu_rmap *head);
 /* Remove leaves of a leaf table: bit i of gone is entries[first + i], present. */
 void mmu_leaves_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int first, unsigned long gone);
 /* The guest's entry behind entries[i] is gpte now: grant no more than that, and if cheap no less. */

@@ -30,10 +30,10 @@ static void complain(struct audit *a, const char *what, gfn_t gfn, u64 entry)
 
 static bool chain_has(const struct mmu_rmap *head, const u64 *slot)
 {
-	unsigned int i;
+	struct mmu_rmap_pos pos = { 0 };
 	u64 *at;
 
-	for (i = 0; (at = mmu_rmap_at(head, i)); i++)
+	while ((at = mmu_rmap_next(head, &pos)))
 		if (at == slot)
 			return true;
 	return false;
@@ -41,9 +41,10 @@ static bool chain_has(const struct mmu_rmap *head, const u64 *slot)
 
 static unsigned int chain_length(const struct mmu_rmap *head)
 {
+	struct mmu_rmap_pos pos = { 0 };
 	unsigned int n = 0;
 
-	while (mmu_rmap_at(head, n))
+	while (mmu_rmap_next(head, &pos))
 		n++;
 	return n;
 }

@@ -252,6 +252,17 @@ void mmu_entry_remove(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i)
 	WRITE_ONCE(vm->shadow->stale, true);
 }
 
+unsigned int mmu_entries_remove(struct mmu_vm *vm, const struct mmu_rmap *head)
+{
+	unsigned int removed = 0;
+	u64 *slot;
+
+	lockdep_assert_held_write(&vm->lock);
+	for (; (slot = mmu_rmap_any(head)); removed++)
+		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	return removed;
+}
+
 /* One of mmu_leaves_remove(); the region's lock is held. Returns what was there. */
 static u64 take_leaf(struct mmu_vm *vm, struct mmu_region *region, u64 *slot, gfn_t gfn)
 {
@@ -443,12 +454,8 @@ static void unmap_region(struct mmu_vm *vm, struct mmu_region *region, int level
 {
 	gfn_t gfn;
 
-	for (gfn = start; gfn < end; gfn += mmu_level_pages(level)) {
-		u64 *slot;
-
-		while ((slot = mmu_rmap_any(mmu_region_head(region, gfn, level))))
-			mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
-	}
+	for (gfn = start; gfn < end; gfn += mmu_level_pages(level))
+		mmu_entries_remove(vm, mmu_region_head(region, gfn, level));
 }
 
 void mmu_shadow_thin(struct mmu_vm *vm)

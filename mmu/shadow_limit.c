@@ -129,12 +129,8 @@ unsigned long mmu_shadow_reclaim(struct mmu_vm *vm, unsigned long nr, bool idle_
 /* A PAE root has only its four entries, and nobody looks for it: they go now. */
 static void leave_pae_roots(struct mmu_vm *vm, struct mmu_spage *sp)
 {
-	u64 *slot;
-
-	if (sp->role.level != 2 || sp->role.lma)
-		return;
-	while ((slot = mmu_rmap_any(&sp->parents)))
-		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	if (sp->role.level == 2 && !sp->role.lma)
+		mmu_entries_remove(vm, &sp->parents);
 }
 
 void mmu_shadow_disown_all(struct mmu_vm *vm)

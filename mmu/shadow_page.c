@@ -234,12 +234,10 @@ void mmu_spage_unhash(struct mmu_vm *vm, struct mmu_spage *sp)
 unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp)
 {
 	unsigned int work = 4 * SHADOW_STEP + sp->nr_present;
-	u64 *slot;
 
 	lockdep_assert_held_write(&vm->lock);
 	mmu_spage_empty(vm, sp);
-	for (; (slot = mmu_rmap_any(&sp->parents)); work++)
-		mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+	work += mmu_entries_remove(vm, &sp->parents);
 	mmu_spage_unhash(vm, sp);
 	no_orphan(vm->shadow, sp);
 	list_move_tail(&sp->link, &vm->shadow->dead);

@@ -74,10 +74,8 @@ static void protect(struct mmu_vm *vm, struct mmu_region *region, gfn_t gfn)
 	for (level = 2; level <= MMU_LEAF_MAX; level++) {
 		struct mmu_region *large = mmu_region_find(vm->shadow, gfn, level);
 
-		if (!large)
-			continue;
-		while ((slot = mmu_rmap_any(mmu_region_head(large, gfn, level))))
-			mmu_entry_remove(vm, mmu_spage_of(slot), mmu_slot_index(slot));
+		if (large)
+			mmu_entries_remove(vm, mmu_region_head(large, gfn, level));
 	}
 }
 

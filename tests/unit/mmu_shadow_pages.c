@@ -242,9 +242,10 @@ static void test_ways_are_not_walked(void **state)
 
 static unsigned int length(const struct mmu_rmap *head)
 {
+	struct mmu_rmap_pos pos = { 0 };
 	unsigned int n = 0;
 
-	while (mmu_rmap_at(head, n))
+	while (mmu_rmap_next(head, &pos))
 		n++;
 	return n;
 }
