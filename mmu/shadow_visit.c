@@ -178,14 +178,17 @@ static u64 sync_begin(const struct mmu_shadow *shadow)
 	return begun;
 }
 
-/* All of sp, and below, was compared that was there at the time begun. Another vCPU may have been faster. */
-static void sync_end(struct mmu_spage *sp, struct mmu_sync *s, u64 begun)
+/*
+ * All of sp, and below, was compared that was there at the time when. With tables below it that is when this go
+ * began, not sp's turn: those that others had compared since then were passed over. Another vCPU may have been faster.
+ */
+static void sync_end(struct mmu_spage *sp, struct mmu_sync *s, u64 when)
 {
 	unsigned int i;
 
 	for (i = 0; i <= s->kind; i++)
-		if (READ_ONCE(sp->synced[i]) < begun)
-			WRITE_ONCE(sp->synced[i], begun);
+		if (READ_ONCE(sp->synced[i]) < when)
+			WRITE_ONCE(sp->synced[i], when);
 	s->progress = true;
 }
 
@@ -321,7 +324,6 @@ static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct mmu_sy
 {
 	const unsigned long *from = s->kind || s->all ? sp->present : sp->busy;
 	unsigned long below[BITS_TO_LONGS(MMU_ENTRIES)];
-	u64 begun = sync_begin(vcpu->vm->shadow);
 	unsigned int i;
 
 	mmu_spage_lock(sp);
@@ -342,7 +344,7 @@ static bool sync_tree(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct mmu_sy
 				return false;
 		}
 	}
-	sync_end(sp, s, begun);
+	sync_end(sp, s, s->since);
 	return true;
 }
 

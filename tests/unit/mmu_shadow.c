@@ -71,33 +71,6 @@ static void test_roots_are_kept(void **state)
 	assert_int_equal(faults_of(0, GVA, true), 0);
 }
 
-/* A kernel with global pages in tables that all roots share, the first at KERNEL. */
-#define KERNEL		0xffffff8000000000ul
-#define KERNEL_TABLE(level)	(SM_CHUNK + (level))
-
-static void put_kernel(void)
-{
-	int i;
-
-	put(KERNEL_TABLE(3), 0, to(KERNEL_TABLE(2), OPEN));
-	put(KERNEL_TABLE(2), 0, to(KERNEL_TABLE(1), OPEN));
-	for (i = 0; i < 16; i++)
-		put(KERNEL_TABLE(1), i, to(PAGE_A, OPEN | 0x100));
-	put(TABLE(4), 511, to(KERNEL_TABLE(3), OPEN));
-	put(ROOT_B >> PAGE_SHIFT, 511, to(KERNEL_TABLE(3), OPEN));
-	m.vcpu[0].paging.cr4 |= X86_CR4_PGE;
-	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
-	faults_of(0, KERNEL, true);
-}
-
-static gfn_t reached(int cpu, gva_t gva)
-{
-	struct sm_access x = { .gva = gva };
-
-	assert_int_equal(sm_access(&m, &m.vcpu[cpu], &x), SM_DONE);
-	return x.gpa >> PAGE_SHIFT;
-}
-
 /* A root that has none of the kernel's tables yet: a flush there is meant for them all the same. */
 static void test_global_page_flushed_elsewhere(void **state)
 {
