@@ -458,7 +458,7 @@ bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sy
 
 		for (; left; left &= left - 1) {
 			unsigned int i = MMU_ENTRIES / 2 + w * BITS_PER_LONG + __ffs(left);
-			struct mmu_spage *sp = mmu_child_of(root, i) ? NULL : mmu_upper_table(shadow, root, i);
+			struct mmu_spage *sp = mmu_upper_table(shadow, root, i);
 
 			if (sp && !is_synced(sp, s) && !sync_tree(vcpu, sp, s))
 				return false;

@@ -46,10 +46,30 @@ static void test_flush_amid_another(void **state)
 	assert_int_equal(reached(1, GVA), PAGE_B);
 }
 
+/* While a flush of all is on its way, another vCPU links the kernel's tables below the root: it has to look there, too. */
+static void test_flush_amid_a_link(void **state)
+{
+	struct mmu_spage *root;
+	struct mmu_sync s;
+
+	put_kernel();
+	load_cr3(0, ROOT_B);
+	load_cr3(1, ROOT_B);
+	root = spage_of(0, ROOT_B);
+	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN | 0x100));
+	s = begin(MMU_SYNC_GLOBAL);
+	sync(0, root, &s);
+	assert_int_equal(reached(1, KERNEL + 0x1000), PAGE_A);
+	read_lock(&m.vm.lock);
+	assert_true(mmu_sync_upper(&m.vcpu[0].mmu, root, &s));
+	read_unlock(&m.vm.lock);
+	assert_int_equal(reached(0, KERNEL), PAGE_B);
+}
+
 /* mmu_shadow_flush [PATTERN] */
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { TEST(flush_amid_another) };
+	const struct CMUnitTest tests[] = { TEST(flush_amid_another), TEST(flush_amid_a_link) };
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (argc > 1)
