@@ -275,7 +275,7 @@ void mmu_shadow_trim_roots(struct mmu_vm *vm, long *work)
 
 	lockdep_assert_held_write(&vm->lock);
 	list_for_each_entry_safe(sp, next, &shadow->roots, root_link) {
-		if (*work <= 0 || shadow->nr_roots <= shadow->roots_max)
+		if (*work <= 0 || shadow->nr_roots <= READ_ONCE(shadow->roots_max))
 			break;
 		if (!sp->users)
 			*work -= mmu_spage_drop(vm, sp);
