@@ -394,7 +394,6 @@ static inline bool mmu_without(const struct mmu_vm *vm, enum mmu_part part)
 /* what of mmu_load */
 #define MMU_LOAD_CR3	BIT(0)	/* the guest loaded CR3: it relies on no translation but global ones */
 #define MMU_LOAD_ALL	BIT(1)	/* … on none at all: any other register changed, CR4.PGE, INVPCID */
-#define MMU_LOAD_WRITTEN BIT(2)	/* as if mmu_devices_ran() had been called before */
 
 /*
  * User space ran, or could: devices may have written tables of the guest where no fault tells.

@@ -198,8 +198,7 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct mmu_
 		return NEED_CACHE;
 	if (what & MMU_LOAD_ALL || !mmu_globals_rest(vcpu))
 		s->kind = MMU_SYNC_GLOBAL;
-	/* Where the guest has flushed nothing, everything may stay as it is. */
-	if (found && !(sp == vcpu->root && what == MMU_LOAD_WRITTEN) && !mmu_sync_root(vcpu, sp, s))
+	if (found && !mmu_sync_root(vcpu, sp, s))
 		return PAUSED;
 	if ((what & MMU_LOAD_ALL) && vcpu->levels > 3 && !mmu_sync_upper(vcpu, sp, s)) {
 		mmu_spage_orphaned(shadow, sp);		/* it may be new, and nobody's yet */
@@ -419,8 +418,6 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	vcpu->stat.loads++;
 	if (vcpu->shadow_generation != vm->shadow->generation)
 		join(vcpu, vm->shadow);
-	if (what & MMU_LOAD_WRITTEN)
-		mmu_devices_ran(vm);
 	set_paging(vcpu, p);
 	verdict = load_paging(vcpu, p, what, flags);
 	if (verdict != MMU_RESUME)

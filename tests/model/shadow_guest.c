@@ -414,7 +414,7 @@ static void guest_write(struct sm *m, struct sm_vcpu *v, gpa_t gpa, u64 value, i
 		sm_trace(m, "DMA: %#llx = %#llx", gpa, value);
 		sm_store(m, gpa, value, width);
 		sm_wrote(m, gpa >> PAGE_SHIFT);
-		sm_guest_flush(m, v, MMU_LOAD_WRITTEN);
+		mmu_devices_ran(&m->vm);
 		return;
 	}
 	if (how > 1 && gpa < 2 << 20) {

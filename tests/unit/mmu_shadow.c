@@ -267,7 +267,7 @@ static void test_device_writes_table_at_rest(void **state)
 {
 	rest();
 	sm_store(&m, TABLE(1) << PAGE_SHIFT, 0, 8);
-	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_WRITTEN);	/* another vCPU's exit */
+	mmu_devices_ran(&m.vm);
 	load_cr3(0, ROOT);
 	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
 }
