@@ -179,7 +179,8 @@ static void from_16_bits(void)
 	IS(peek(OLD + 0x2a, 8), 0);
 }
 
-static void to_cpl3(void)
+/* A CALL of a task at CPL 3, with a segment of an LDT of its own. */
+static void call_of_cpl3(void)
 {
 	two_tasks(X86_TASK_CALL);
 	poke(NEW + 0x4c, CODE3, 2);
@@ -189,15 +190,13 @@ static void to_cpl3(void)
 	poke(NEW + 0x58, 0, 2);
 	poke(NEW + 0x5c, LOCAL_DATA | 3, 2);
 	poke(NEW + 0x60, LOCAL, 2);
+}
+
+static void to_cpl3(void)
+{
+	call_of_cpl3();
 	FAILS(true, 10, LOCAL_DATA);		/* DPL 0 */
-	two_tasks(X86_TASK_CALL);
-	poke(NEW + 0x4c, CODE3, 2);
-	poke(NEW + 0x50, DATA3, 2);
-	poke(NEW + 0x48, DATA3, 2);
-	poke(NEW + 0x54, 0, 2);
-	poke(NEW + 0x58, 0, 2);
-	poke(NEW + 0x5c, LOCAL_DATA | 3, 2);
-	poke(NEW + 0x60, LOCAL, 2);
+	call_of_cpl3();
 	mem[LDT + 5] = 0xf2;
 	IS(go(), X86_EMU_OK);
 	IS(m.emu.cpl, 3);
