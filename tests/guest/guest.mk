@@ -20,7 +20,7 @@ BARE_FLAGS  := -std=gnu11 -O1 -m64 -ffreestanding -fno-pic -fno-pie -mno-red-zon
 	       -fno-tree-loop-distribute-patterns -Wall -Wextra -Wno-unused-parameter -Werror
 BARE_LINK   := -nostdlib -static -Wl,-T,tests/guest/bare/link.ld -Wl,--build-id=none -Wl,-z,noexecstack \
 	       -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
-BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c tests/guest/bare/console.c
+BARE_LIB    := tests/guest/bare/start.S tests/guest/bare/guest.c tests/guest/bare/bytes.c tests/guest/bare/console.c
 
 BARE_HDR := $(wildcard tests/guest/bare/*.h) tests/guest/bare/link.ld tests/model/guest_walk.h
 
@@ -39,7 +39,8 @@ PERM_FLAGS := $(BARE_FLAGS) -I. -fno-delete-null-pointer-checks
 
 TEST_NEEDS += $(GUEST_DIR)/perm32.elf $(GUEST_DIR)/perm64.elf
 
-$(GUEST_DIR)/perm32.elf: tests/guest/bare/perm32.c tests/guest/bare/legacy_start.S $(PERM_COMMON) $(BARE_HDR) tests/guest/bare/console.c
+$(GUEST_DIR)/perm32.elf: tests/guest/bare/perm32.c tests/guest/bare/legacy_start.S $(PERM_COMMON) $(BARE_HDR) tests/guest/bare/bytes.c \
+		tests/guest/bare/console.c
 	@mkdir -p $(@D)
 	$(CC) $(subst -mno-red-zone,,$(PERM_FLAGS:-m64=-m32)) $(BARE_LINK) -o $@ $(filter %.c %.S,$^)
 
@@ -51,7 +52,7 @@ $(GUEST_DIR)/perm64.elf: tests/guest/bare/perm64.c $(BARE_LIB) $(PERM_COMMON) $(
 
 TEST_NEEDS += $(BARE_GUESTS:%=$(GUEST_DIR)/%.elf)
 
-$(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) tests/guest/bare/guest.h tests/guest/bare/console.h tests/guest/bare/link.ld
+$(GUEST_DIR)/%.elf: tests/guest/bare/%.c $(BARE_LIB) $(BARE_HDR)
 	@mkdir -p $(@D)
 	$(CC) $(BARE_FLAGS) $(BARE_LINK) -o $@64 $(BARE_LIB) $<
 	objcopy -O elf32-i386 $@64 $@

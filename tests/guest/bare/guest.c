@@ -37,34 +37,6 @@ void trap_c(struct frame *f);
 void ap_main(u32 cpu);
 void guest_setup(void);
 
-/* ---- memory, as compilers expect it ---- */
-
-void *memset(void *p, int c, size_t n)
-{
-	void *at = p;
-
-	asm volatile("rep stosb" : "+D"(at), "+c"(n) : "a"(c) : "memory");
-	return p;
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	void *at = to;
-
-	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(n) : : "memory");
-	return to;
-}
-
-int memcmp(const void *a, const void *b, size_t n)
-{
-	const u8 *p = a, *q = b;
-
-	for (; n; n--, p++, q++)
-		if (*p != *q)
-			return *p - *q;
-	return 0;
-}
-
 /* ---- traps ---- */
 
 void trap_set(unsigned int vector, trap_fn fn)

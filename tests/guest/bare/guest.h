@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "bytes.h"
 #include "console.h"
 
 typedef uint8_t u8;
@@ -101,10 +102,6 @@ static inline void cli(void) { asm volatile("cli" : : : "memory"); }
 static inline void sti_hlt(void) { asm volatile("sti; hlt" : : : "memory"); }
 static inline void pause(void) { asm volatile("pause" : : : "memory"); }
 static inline void invlpg(void *p) { asm volatile("invlpg (%0)" : : "r"(p) : "memory"); }
-
-void *memset(void *p, int c, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
 
 /* ---- memory ---- */
 

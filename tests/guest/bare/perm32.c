@@ -29,26 +29,6 @@ bool mode_offered(const struct mode *m)
 	return true;
 }
 
-/* As compilers expect it. */
-void *memset(void *p, int c, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-
-void *memset(void *p, int c, size_t n)
-{
-	void *at = p;
-
-	asm volatile("rep stosb" : "+D"(at), "+c"(n) : "a"(c) : "memory");
-	return p;
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	void *at = to;
-
-	asm volatile("rep movsb" : "+D"(at), "+S"(from), "+c"(n) : : "memory");
-	return to;
-}
-
 /* May a refused load of a control register be tried again? */
 static bool again(u32 eip)
 {
