@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "kapi_test.h"
-#include "mmu/mmu.h"
+#include "mmu/shadow.h"
 
 #define GFNS	512
 #define TABLES	16		/* gfns below: tables */
@@ -27,6 +27,8 @@
 #define KERNEL_GVA	0xffffff8000000000ul
 #define GLOBAL	0x100
 #define FIRST_PFN	(1ull << 20)
+
+static const gfn_t roots[] = { 1, 2, 12, 13 };	/* all with the same tables below */
 
 static struct mmu_vm vm;
 static struct mmu_vcpu vcpu[GUESTS];
@@ -205,19 +207,19 @@ static bool run_access(int me, const struct access *a, bool known, u64 pte)
 	return e;
 }
 
-static void load(int me, unsigned int what, bool second_root)
+static void load(int me, unsigned int what, unsigned int space)
 {
 	struct mmu_paging p = {
 		.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_WP, .cr4 = X86_CR4_PAE | X86_CR4_PGE,
 		.efer = EFER_LME | EFER_LMA | EFER_NX, .pat = 0x0007040600070406ull,
-		.maxphyaddr = 40, .cr3 = second_root ? 2 << PAGE_SHIFT : 1 << PAGE_SHIFT,
+		.maxphyaddr = 40, .cr3 = roots[space % ARRAY_SIZE(roots)] << PAGE_SHIFT,
 	};
 
 	if (mmu_load(&vcpu[me], &p, what, 0) != MMU_RESUME)
 		wrong("mmu_load", me);
 }
 
-/* Tables: 1 and 2 are roots, 3 level 3, 4 level 2, 5… leaf tables. */
+/* Tables: level 3 at 3, level 2 at 4, leaf tables from 5 on; the kernel's other ones behind its leaf table. */
 #define LEAF_TABLE(table)	(5 + (table))
 #define KERNEL_TABLE(level)	(LEAF_TABLE(KERNEL) + (level) - 1)
 
@@ -255,7 +257,7 @@ static void change(int me, u64 *rng, int table, int i, u64 *known, u64 pte)
 	if (how < 4)
 		mmu_invlpg(&vcpu[me], gva_of(table, i));
 	else
-		load(me, *known & GLOBAL ? MMU_LOAD_ALL : MMU_LOAD_CR3, next_random(rng) & 1);
+		load(me, *known & GLOBAL ? MMU_LOAD_ALL : MMU_LOAD_CR3, next_random(rng));
 	*known = pte;
 }
 
@@ -275,7 +277,7 @@ static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 		edit(SHARED, i, pte);
 		mmu_invlpg(&vcpu[me], gva_of(SHARED, i));
 	} else if (what == 5) {
-		load(me, next_random(rng) & 1 ? MMU_LOAD_CR3 : MMU_LOAD_ALL, next_random(rng) & 1);
+		load(me, next_random(rng) & 1 ? MMU_LOAD_CR3 : MMU_LOAD_ALL, next_random(rng));
 	} else if (what < 9) {
 		a.gva = gva_of(SHARED, i);
 		run_access(me, &a, false, 0);
@@ -295,7 +297,7 @@ static void *guest(void *arg)
 		read_lock(&world);
 		if (changes != mode_changes) {
 			changes = mode_changes;
-			load(me, MMU_LOAD_ALL, false);
+			load(me, MMU_LOAD_ALL, 0);
 		}
 		if (mmu_is_shadow(&vm))
 			one_step(me, &rng, known);
@@ -372,6 +374,7 @@ static void *reclaimer(void *arg)
 			write_lock(&world);
 			if (mmu_vm_set_mode(&vm, mmu_is_shadow(&vm) ? MMU_NESTED : MMU_SHADOW))
 				wrong("set_mode", 0);
+			vm.sync_some = mode_changes & 1 ? MMU_SYNC_SOME : 128;
 			mode_changes++;
 			write_unlock(&world);
 		}
@@ -389,8 +392,10 @@ static void make_tables(void)
 {
 	int i;
 
-	memory[1][0] = memory[2][0] = 3 << PAGE_SHIFT | 7;
-	memory[1][511] = memory[2][511] = KERNEL_TABLE(3) << PAGE_SHIFT | 7;
+	for (i = 0; i < (int)ARRAY_SIZE(roots); i++) {
+		memory[roots[i]][0] = 3 << PAGE_SHIFT | 7;
+		memory[roots[i]][511] = KERNEL_TABLE(3) << PAGE_SHIFT | 7;
+	}
 	memory[KERNEL_TABLE(3)][0] = KERNEL_TABLE(2) << PAGE_SHIFT | 7;
 	memory[KERNEL_TABLE(2)][0] = KERNEL_TABLE(1) << PAGE_SHIFT | 7;
 	memory[3][0] = 4 << PAGE_SHIFT | 7;
