@@ -13,6 +13,8 @@
  */
 #include "cpu/svm/svm.h"
 
+#define SVM_SHADOW_EXITS	4	/* without an instruction between them */
+
 /*
  * #BP and soft interrupts return behind their instruction. The processor takes
  * that address from NEXT_RIP where it has it (15.20), else RIP has to be there.
@@ -78,6 +80,11 @@ void svm_inject(struct pn_vcpu *vcpu)
 /* A virtual interrupt of highest priority: exits as soon as the guest would take it. */
 static void svm_open_irq_window(struct svm_vcpu *svm)
 {
+	/* It would open in the shadow. Without, the instruction runs; at the next exit it is opened. */
+	if (unlikely(svm->vcpu.int_shadow && svm_features.forgets_shadow)) {
+		svm_close_irq_window(svm);
+		return;
+	}
 	if (svm_is_intercepted(svm, SVM_VINTR))
 		return;
 	svm->vmcb->control.vintr |= SVM_V_NOW;
@@ -90,6 +97,27 @@ void svm_close_irq_window(struct svm_vcpu *svm)
 	svm->vmcb->control.vintr &= ~SVM_V_NOW;
 	svm_dirty(svm, SVM_CLEAN_TPR);
 	svm_pass(svm, SVM_VINTR);
+}
+
+/*
+ * After an exit; RIP is still what it was at the entry. Which of the two instructions the shadow
+ * is of is not told: STI's is the weaker claim. Where VMRUN forgets it, it lasts while
+ * nothing has run; an instruction that jumps to itself looks alike, hence the limit.
+ */
+void svm_recover_shadow(struct svm_vcpu *svm)
+{
+	const struct vmcb *vmcb = svm->vmcb;
+
+	if (unlikely(vmcb->control.int_state & SVM_INT_SHADOW)) {
+		svm->vcpu.int_shadow = KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI;
+		svm->shadow_exits = 0;
+	} else if (unlikely(svm->vcpu.int_shadow)) {
+		if (svm_features.forgets_shadow && vmcb->save.rip == svm->vcpu.regs.rip &&
+		    svm->shadow_exits++ < SVM_SHADOW_EXITS)
+			return;
+		svm->vcpu.int_shadow = 0;
+		svm->shadow_exits = 0;
+	}
 }
 
 static void svm_start_step(struct svm_vcpu *svm)

@@ -98,7 +98,7 @@ static int svm_setup(void)
 	svm_features.pause_filter = edx & BIT(10);
 	svm_features.v_spec_ctrl = edx & BIT(20);
 	svm_features.invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
-	svm_features.int3_is_intn = svm_features.injects_twice =
+	svm_features.int3_is_intn = svm_features.injects_twice = svm_features.forgets_shadow =
 		boot_cpu_has(X86_FEATURE_HYPERVISOR) && hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	if (nr_asids < 2) {
 		pr_err("penumbra_kvm: the processor offers no ASIDs\n");
@@ -356,6 +356,7 @@ static void svm_regs_out(struct svm_vcpu *svm)
 	struct svm_save *s = &svm->vmcb->save;
 	struct svm_control *c = &svm->vmcb->control;
 
+	svm_recover_shadow(svm);
 	vcpu->regs.gpr[X86_RAX] = s->rax;
 	vcpu->regs.gpr[X86_RSP] = s->rsp;
 	vcpu->regs.rip = s->rip;
@@ -368,9 +369,6 @@ static void svm_regs_out(struct svm_vcpu *svm)
 		vcpu->cr3 = s->cr3;
 	/* TS and MP change without an exit. */
 	vcpu->cr0 = (vcpu->cr0 & svm->cr0_held) | (s->cr0 & ~svm->cr0_held);
-	/* Which of the two instructions it was is not told: STI's is the weaker claim. */
-	vcpu->int_shadow = c->int_state & SVM_INT_SHADOW ?
-		KVM_X86_SHADOW_INT_MOV_SS | KVM_X86_SHADOW_INT_STI : 0;
 	c->event_inj = 0;
 	c->tlb_control = SVM_TLB_KEEP;
 	if (svm_features.vmcb_clean)

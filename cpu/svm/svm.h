@@ -39,6 +39,8 @@ struct svm_vcpu {
 	u64 iret_rip;
 	u64 stepped_rflags;		/* TF and RF the guest had before we stepped */
 
+	unsigned int shadow_exits;	/* since the interrupt shadow was seen, see svm_recover_shadow */
+
 	/* Of a soft event injected without NEXT_RIP: where its instruction is, and behind it. */
 	u64 soft_rip, soft_next_rip;
 	enum mmu_verdict verdict;	/* of the fast path's page fault */
@@ -52,9 +54,11 @@ struct svm_features {
 	 * QEMU's emulation (7.2). INT3 is intercepted as INT n, not as #BP. It keeps the vector
 	 * of an interrupt from EVENTINJ, and delivers it again if something else than
 	 * the guest makes it leave its loop before the next exit or exception: so the exit comes
-	 * right behind the delivery.
+	 * right behind the delivery. VMRUN does not load the interrupt shadow: a virtual interrupt
+	 * comes before the instruction behind STI, and a guest's STI; HLT then sleeps through
+	 * the interrupt that was to wake it.
 	 */
-	bool int3_is_intn, injects_twice;
+	bool int3_is_intn, injects_twice, forgets_shadow;
 };
 extern struct svm_features svm_features;
 
@@ -123,6 +127,7 @@ int svm_set_msr(struct pn_vcpu *vcpu, u32 index, u64 value);
 void svm_inject(struct pn_vcpu *vcpu);
 void svm_open_window(struct pn_vcpu *vcpu, enum cpu_window w);
 void svm_close_irq_window(struct svm_vcpu *svm);
+void svm_recover_shadow(struct svm_vcpu *svm);	/* after every exit, before the registers */
 void svm_recover_events(struct svm_vcpu *svm);	/* after every exit */
 void svm_take_back(struct svm_vcpu *svm);	/* there was no entry */
 int svm_exit_iret(struct svm_vcpu *svm);

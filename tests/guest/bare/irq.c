@@ -6,6 +6,7 @@
 #define SELF	0x41
 #define HIGH	0x51
 #define PIT	0x30
+#define FRESH	0x3000000ull	/* RAM that nobody has touched */
 
 static volatile u64 ticks, selfs, highs, pits, nmis;
 static volatile u64 irq_rip, nmi_depth, nmi_deepest, nmi_inside;
@@ -44,11 +45,21 @@ static void test_self(void)
 	asm volatile("mov %%ss, %%eax; sti; mov %%eax, %%ss\n\tnop\n2:\tnop\n\tlea 2b(%%rip), %0"
 		     : "=r"(rip) : : "rax", "memory");
 	is("it comes after STI and MOV SS", selfs, 2);
+	cli();
+	send_self(SELF);
+	asm volatile("sti\n1:\tmovb $1, (%1)\n\tnop\n\tlea 1b(%%rip), %0"
+		     : "=&r"(rip) : "r"(FRESH) : "memory");
+	wait(&selfs, 3);
+	is("it comes after STI and a store that exits", selfs, 3);
+	if (told("stock") && told("tcg"))
+		skip("behind the store", "QEMU's VMRUN does not load the interrupt shadow");
+	else
+		ok(irq_rip != rip, "behind the store");
 	sti();
 	for (unsigned int i = 0; i < 50; i++)
 		send_self(SELF);
-	wait(&selfs, 52);
-	ok(selfs >= 3 && selfs <= 52, "a stream of interrupts to itself");
+	wait(&selfs, 53);
+	ok(selfs >= 4 && selfs <= 53, "a stream of interrupts to itself");
 	cli();
 }
 
