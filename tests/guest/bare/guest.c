@@ -187,11 +187,8 @@ void ap_main(u32 cpu)
 	ap_function(cpu);
 }
 
-unsigned int smp_start(void (*fn)(unsigned int cpu))
+unsigned int smp_start(void (*fn)(unsigned int cpu), unsigned int expected)
 {
-	u64 patience = 0;
-	u32 before;
-
 	ap_function = fn;
 	memcpy((void *)AP_PAGE, ap_start, ap_end - ap_start);
 	apic_write(0x310, 0);
@@ -199,10 +196,7 @@ unsigned int smp_start(void (*fn)(unsigned int cpu))
 	for (u64 t = rdtsc(); rdtsc() - t < 10000000;)
 		pause();
 	apic_write(0x300, 0xc4600 | AP_PAGE >> 12);
-	do {
-		before = cpus_up;
-		for (u64 t = rdtsc(); rdtsc() - t < 400000000;)
-			pause();
-	} while (cpus_up != before || (cpus_up == 1 && patience++ < 10));
+	for (u64 t = rdtsc(); cpus_up < expected && rdtsc() - t < 50000000000;)
+		pause();
 	return cpus_up;
 }

@@ -135,8 +135,11 @@ void apic_on(void);
 void apic_eoi(void);
 /* Sends ICR @low to APIC id @to and waits until it is accepted. */
 void ipi(u32 to, u32 low);
-/* Starts all other processors, each in @fn(cpu) with interrupts off; how many there are with this one. */
-unsigned int smp_start(void (*fn)(unsigned int cpu));
+/*
+ * Starts all other processors, each in @fn(cpu) with interrupts off, and waits until there are
+ * @expected with this one, or for long; how many there are.
+ */
+unsigned int smp_start(void (*fn)(unsigned int cpu), unsigned int expected);
 extern volatile u32 cpus_up;
 
 /* The test itself. */
