@@ -44,9 +44,9 @@ long pn_vm_set_shadow_max(struct pn_vm *vm, unsigned long nr)
 	return 0;
 }
 
-long pn_vm_set_nr_mmu_pages(struct pn_vm *vm, unsigned long nr)
+long pn_vm_set_nr_mmu_pages(struct pn_vm *vm, u32 nr)
 {
-	return nr ? pn_vm_set_shadow_max(vm, (u32)nr) : -EINVAL;
+	return nr ? pn_vm_set_shadow_max(vm, nr) : -EINVAL;
 }
 
 long pn_vm_get_nr_mmu_pages(struct pn_vm *vm)

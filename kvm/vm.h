@@ -128,7 +128,7 @@ void pn_vm_request_all(struct pn_vm *vm, unsigned int request);
 void pn_shadow_limit_update(struct pn_vm *vm);
 /* 0: back to the fraction of its memory. 0, or -EINVAL: too few. Sleeps. */
 long pn_vm_set_shadow_max(struct pn_vm *vm, unsigned long nr);
-long pn_vm_set_nr_mmu_pages(struct pn_vm *vm, unsigned long nr);	/* the ioctls */
+long pn_vm_set_nr_mmu_pages(struct pn_vm *vm, u32 nr);	/* the ioctls; the higher half of nr is ignored */
 long pn_vm_get_nr_mmu_pages(struct pn_vm *vm);
 
 /* kvm/mode.c */

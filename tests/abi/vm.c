@@ -129,6 +129,7 @@ static void shadow_pages(struct vmm *v)
 {
 	tap_eq(vmm_cap(v, KVM_CAP_MMU_SHADOW_CACHE_CONTROL), 1, "KVM_CAP_MMU_SHADOW_CACHE_CONTROL");
 	CALL(EINVAL, v->vm, KVM_SET_NR_MMU_PAGES, 0, "KVM_SET_NR_MMU_PAGES: none");
+	CALL(EINVAL, v->vm, KVM_SET_NR_MMU_PAGES, 1ul << 32, "KVM_SET_NR_MMU_PAGES: none in the lower half");
 	CALL(EINVAL, v->vm, KVM_SET_NR_MMU_PAGES, 63, "KVM_SET_NR_MMU_PAGES: too few");
 	CALL(0, v->vm, KVM_SET_NR_MMU_PAGES, 500, "KVM_SET_NR_MMU_PAGES");
 	if (!vmm_on_stock())	/* 6.12's has no KVM_GET_NR_MMU_PAGES */
