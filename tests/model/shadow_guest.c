@@ -1,280 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Random guests. Tables of all modes are in a pool of pages, where each level has its
- * usual places; entries often point elsewhere: to the table itself, to another level's, to
- * data, ROM, nothing. A direct map of the first 2 MiB lets the guest write its tables.
- *
- *	pool + 1…5 leaf tables   6…10 level 2   11…15 level 3   16…20 level 4   21…23 level 5
- *	       24 roots of PAE   25…28 direct map, levels 1 to 4
- */
+/* Random guests: what they do with their tables (shadow_tables.c), address spaces and modes. */
 #include <stdio.h>
 
-#include "tests/model/shadow_machine.h"
-
-enum { P = 1, RW = 2, US = 4, PWT = 8, PCD = 0x10, A = 0x20, D = 0x40, PS = 0x80, G = 0x100 };
-
-#define NX		(1ull << 63)
-#define DIRECT		4	/* index in the root */
-#define OTHER_POOL	30	/* of modes that are not the configuration's */
-
-struct shape { int levels, width, bits; };
-
-static struct shape shape_of(enum sm_mode mode)
-{
-	switch (mode) {
-	case SM_OFF: case SM_32: case SM_PSE:
-		return (struct shape){ 2, 4, 10 };
-	case SM_PAE:
-		return (struct shape){ 3, 8, 9 };
-	case SM_LONG:
-		return (struct shape){ 4, 8, 9 };
-	default:
-		return (struct shape){ 5, 8, 9 };
-	}
-}
-
-static gfn_t pool_of(struct sm *m, enum sm_mode mode)
-{
-	return mode == m->config.mode ? 0 : OTHER_POOL;
-}
-
-static gfn_t table_of(struct sm *m, enum sm_mode mode, int level)
-{
-	return pool_of(m, mode) + 1 + (level - 1) * 5 + sm_random(m, level == 5 ? 3 : 5);
-}
-
-static unsigned int random_index(struct sm *m, enum sm_mode mode, int level)
-{
-	struct shape s = shape_of(mode);
-	unsigned int last = (1u << s.bits) - 1;
-
-	if (mode == SM_PAE && level == 3)
-		return sm_random(m, 4);
-	switch (sm_random(m, level == s.levels ? 10 : 16)) {
-	case 0:
-		return last;
-	case 1:
-		return level == 1 || s.levels == 2 ? sm_random(m, last + 1) : 0;
-	case 2: case 3:
-		return 2;
-	case 4: case 5: case 6:
-		return 1;
-	case 7: case 8:
-		return level == 1 ? sm_random(m, 32) : 0;
-	default:
-		return 0;
-	}
-}
-
-static gva_t random_gva(struct sm *m, enum sm_mode mode)
-{
-	struct shape s = shape_of(mode);
-	int level, sign = s.levels == 5 ? 7 : 16;
-	gva_t gva = sm_random(m, PAGE_SIZE / 8) * 8;
-
-	if (mode == SM_OFF)
-		return gva | (gva_t)sm_random(m, sm_random(m, 3) ? 128 : SM_SMALL) << PAGE_SHIFT;
-	for (level = 1; level <= s.levels; level++)
-		gva |= (gva_t)random_index(m, mode, level) << (12 + s.bits * (level - 1));
-	if (s.width == 4 && !sm_random(m, 6))	/* the other half of 4 MiB */
-		gva ^= 1ul << 21;
-	if (s.levels > 3 && sm_random(m, 200))
-		gva = (gva_t)((long)(gva << sign) >> sign);
-	return gva;
-}
-
-/* ---------------------------------------------------------------- entries -- */
-
-static gfn_t random_page(struct sm *m)
-{
-	switch (sm_random(m, 20)) {
-	case 0: case 1: case 2:
-		return sm_random(m, SM_TABLES);
-	case 3: case 4: case 5:
-		return 256 + sm_random(m, 64);
-	case 6: case 7:
-		return 128 + sm_random(m, 16);
-	case 8:
-		return 150 + sm_random(m, 4);
-	case 9: case 10:
-		return 512 + sm_random(m, 1024);
-	case 11:
-		return SM_GIANT + sm_random(m, 4) * SM_CHUNK + sm_random(m, 4);
-	case 12:
-		return SM_GFNS + sm_random(m, 4);
-	default:
-		return SM_TABLES + sm_random(m, 10);
-	}
-}
-
-static gfn_t random_table(struct sm *m, enum sm_mode mode, int level)
-{
-	switch (sm_random(m, 24)) {
-	case 0: case 1:
-		return pool_of(m, mode) + 1 + sm_random(m, 28);
-	case 2:
-		return 128 + sm_random(m, 16);
-	case 3:
-		return sm_random(m, 3) ? 256 + sm_random(m, 4) : random_page(m);
-	case 4:		/* device memory: nowhere to be read but by read_guest */
-		return sm_random(m, 4) ? table_of(m, mode, level) : 310 + sm_random(m, 2);
-	default:
-		return table_of(m, mode, level);
-	}
-}
-
-static u64 large_page(struct sm *m, enum sm_mode mode, int level)
-{
-	u64 base;
-
-	if (level == 3)
-		base = sm_random(m, 2) ? 0 : SM_GIANT;
-	else if (sm_random(m, 4))
-		base = shape_of(mode).width == 4 ? sm_random(m, 2) * 1024 : sm_random(m, 3) * SM_CHUNK;
-	else
-		base = SM_GIANT + sm_random(m, 4) * 1024;
-	return base << PAGE_SHIFT;
-}
-
-static u64 random_flags(struct sm *m, enum sm_mode mode)
-{
-	u64 e = sm_random(m, 12) ? P : 0;
-
-	e |= sm_random(m, 5) ? RW : 0;
-	e |= sm_random(m, 5) ? US : 0;
-	e |= sm_random(m, 3) ? A : 0;
-	e |= sm_random(m, 2) ? D : 0;
-	e |= sm_random(m, 4) ? 0 : G;
-	e |= sm_random(m, 20) ? 0 : (sm_random(m, 2) ? PWT : PCD);
-	if (shape_of(mode).width == 4)
-		return e;
-	if (!sm_random(m, 8))
-		e |= NX;
-	if (mode >= SM_LONG && !sm_random(m, 4))
-		e |= (u64)sm_random(m, 16) << 59;
-	if (!sm_random(m, 40))
-		e |= 1ull << ((m->unlike ? SM_UNLIKE_BITS : SM_MAXPHYADDR) + sm_random(m, 23));
-	return e;
-}
-
-static u64 random_entry(struct sm *m, enum sm_mode mode, int level)
-{
-	u64 e = random_flags(m, mode), base;
-	bool large = level > 1 && level < 4 && !sm_random(m, 6);
-
-	if (mode == SM_PAE && level == 3)
-		return (e & P) | table_of(m, mode, 2) << PAGE_SHIFT | (sm_random(m, 60) ? 0 : RW);
-	if (mode == SM_32 || (mode == SM_OFF && level == 2))
-		large = large && !sm_random(m, 4);	/* the bit is ignored there */
-	if (level == 1)
-		return random_page(m) << PAGE_SHIFT | e | (sm_random(m, 10) ? 0 : PS);
-	if (large) {
-		base = large_page(m, mode, level) | PS;
-		if (!sm_random(m, 30))
-			base |= 1ull << (13 + sm_random(m, 9));
-		return base | e;
-	}
-	if (level > 3 && !sm_random(m, 60))
-		e |= PS;
-	if (sm_random(m, 10))
-		e &= ~(u64)G;	/* reserved at some levels of AMD's */
-	return random_table(m, mode, level - 1) << PAGE_SHIFT | e;
-}
-
-/* ------------------------------------------------------------- the writes -- */
-
-/* The emulator or an ioctl writes. */
-static void host_write(struct sm *m, gpa_t gpa, u64 value, int size)
-{
-	struct sm_slot *slot = sm_slot_of(m, gpa >> PAGE_SHIFT);
-
-	if (!slot || slot->readonly || sm_broken(m, gpa >> PAGE_SHIFT))
-		return;
-	sm_store(m, gpa, value, size);
-	sm_wrote(m, gpa >> PAGE_SHIFT);
-	mmu_guest_written(&m->vm, gpa, size);
-}
-
-static void put(struct sm *m, gfn_t gfn, unsigned int index, u64 value, int width)
-{
-	host_write(m, (gfn << PAGE_SHIFT) + index * width, value, width);
-}
-
-/* Tables of a mode: each level's in their places, random; the direct map; the roots. */
-static void fill_level(struct sm *m, enum sm_mode mode, gfn_t first, int level)
-{
-	struct shape s = shape_of(mode);
-	unsigned int i, last = (1u << s.bits) - 1;
-	gfn_t gfn;
-
-	for (gfn = first; gfn < first + (level == 5 ? 3 : 5); gfn++) {
-		for (i = 0; i < (level == 1 ? 32 : 4); i++)
-			put(m, gfn, i, random_entry(m, mode, level), s.width);
-		put(m, gfn, last, random_entry(m, mode, level), s.width);
-		for (i = 0; i < 8; i++)
-			put(m, gfn, sm_random(m, last), random_entry(m, mode, level), s.width);
-	}
-}
-
-static void fill_direct(struct sm *m, enum sm_mode mode, gfn_t pool)
-{
-	struct shape s = shape_of(mode);
-	u64 rights = P | RW | A | D;
-	unsigned int i;
-	int level;
-
-	for (i = 0; i < 1u << s.bits; i++)
-		put(m, pool + 25, i, (u64)i << PAGE_SHIFT | rights, s.width);
-	for (level = 2; level <= 4 && s.width == 8; level++)
-		put(m, pool + 24 + level, 0, (pool + 23 + level) << PAGE_SHIFT | rights, 8);
-	if (s.width == 8)
-		put(m, pool + 26, 1, rights | PS, 8);
-	for (i = 0; i < SM_SPACES; i++) {
-		if (s.width == 4) {
-			put(m, pool + 6 + i, DIRECT, (pool + 25) << PAGE_SHIFT | rights, 4);
-			put(m, pool + 6 + i, DIRECT + 1, rights | PS, 4);
-		} else if (mode == SM_PAE) {
-			put(m, pool + 24, i * 4 + 2, (pool + 26) << PAGE_SHIFT | P, 8);
-		} else {
-			put(m, pool + 1 + (s.levels - 1) * 5 + i, DIRECT,
-			    (pool + 23 + s.levels) << PAGE_SHIFT | rights, 8);
-		}
-	}
-}
-
-static gva_t direct_gva(struct sm *m, enum sm_mode mode, gpa_t gpa)
-{
-	struct shape s = shape_of(mode);
-	bool large = sm_random(m, 2);
-
-	if (mode == SM_OFF)
-		return gpa;
-	if (s.width == 4)
-		return gpa + ((gva_t)(DIRECT + (large && mode == SM_PSE)) << 22);
-	gpa += large ? 1ull << 21 : 0;
-	return mode == SM_PAE ? gpa + (2ul << 30) : gpa + ((gva_t)DIRECT << (12 + 9 * (s.levels - 1)));
-}
-
-static void build(struct sm *m, enum sm_mode mode)
-{
-	struct shape s = shape_of(mode);
-	gfn_t pool = pool_of(m, mode);
-	unsigned int i;
-	int level;
-
-	for (level = 1; level <= s.levels; level++)
-		if (mode != SM_PAE || level < 3)
-			fill_level(m, mode, pool + 1 + (level - 1) * 5, level);
-	for (i = 0; i < SM_SPACES; i++) {
-		m->space[mode][i] = (pool + 1 + (s.levels - 1) * 5 + i) << PAGE_SHIFT;
-		if (mode != SM_PAE)
-			continue;
-		m->space[mode][i] = (pool + 24) << PAGE_SHIFT | i * 32;
-		for (level = 0; level < 4; level++)
-			put(m, pool + 24, i * 4 + level, table_of(m, mode, 2) << PAGE_SHIFT | P, 8);
-	}
-	fill_direct(m, mode, pool);
-}
+#include "tests/model/shadow_tables.h"
 
 /* ---------------------------------------------------------------- the modes -- */
 
@@ -328,7 +56,7 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	if (mode == SM_LA57 && m->config.levels < 5)
 		mode = SM_LONG;
 	if (mode != m->config.mode || sm_random(m, 4) == 0)
-		build(m, mode);
+		sm_build_tables(m, mode);
 	v->mode = mode;
 	mode_registers(p, mode);
 	p->pages_1g = m->config.max_leaf == 3;
@@ -346,7 +74,7 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	if (!sm_guest_cr3(m, v, cr3)) {
 		/* Edits have spoilt the PDPTEs, or their page is broken. */
 		sm_break(m, cr3 >> PAGE_SHIFT, false);
-		build(m, mode);
+		sm_build_tables(m, mode);
 		if (!sm_guest_cr3(m, v, cr3))
 			sm_violation(m, "the model's own tables", cr3);
 	}
@@ -360,13 +88,13 @@ void sm_guest_setup(struct sm *m)
 	int i, level;
 
 	m->pat = 0x0007040600070406ull;
-	build(m, m->config.mode);
+	sm_build_tables(m, m->config.mode);
 	/* Tables in ROM. */
 	for (gfn = 128; gfn < 144; gfn++)
 		for (i = 0; i < 4; i++) {
-			level = 1 + gfn % shape_of(m->config.mode).levels;
+			level = 1 + gfn % sm_shape_of(m->config.mode).levels;
 			sm_store(m, (gfn << PAGE_SHIFT) + i * 8,
-				 random_entry(m, m->config.mode, level), 8);
+				 sm_random_entry(m, m->config.mode, level), 8);
 		}
 	for (i = 0; i < SM_VCPUS; i++) {
 		m->vcpu[i].roots = 1;
@@ -418,12 +146,12 @@ static void guest_write(struct sm *m, struct sm_vcpu *v, gpa_t gpa, u64 value, i
 		return;
 	}
 	if (how > 1 && gpa < 2 << 20) {
-		x.gva = direct_gva(m, v->mode, gpa);
+		x.gva = sm_direct_gva(m, v->mode, gpa);
 		if (sm_access(m, v, &x) == SM_DONE && x.gpa == gpa)
 			return;
 	}
 	sm_trace(m, "emulator: %#llx = %#llx", gpa, value);
-	host_write(m, gpa, value, width);
+	sm_host_write(m, gpa, value, width);
 }
 
 static u64 tweak(struct sm *m, u64 e, int width)
@@ -436,7 +164,7 @@ static u64 tweak(struct sm *m, u64 e, int width)
 
 static u64 new_entry(struct sm *m, enum sm_mode mode, u64 old, int level)
 {
-	int width = shape_of(mode).width;
+	int width = sm_shape_of(mode).width;
 
 	u64 good = P | US | RW | A | D;
 
@@ -448,7 +176,7 @@ static u64 new_entry(struct sm *m, enum sm_mode mode, u64 old, int level)
 	case 10: case 11:
 		return (old & GENMASK_ULL(SM_MAXPHYADDR - 1, 0)) | good;
 	case 12: case 13: case 14:
-		return (random_entry(m, mode, level) & GENMASK_ULL(SM_MAXPHYADDR - 1, 0)) | good;
+		return (sm_random_entry(m, mode, level) & GENMASK_ULL(SM_MAXPHYADDR - 1, 0)) | good;
 	case 4:
 		return tweak(m, tweak(m, old, width), width);
 	case 5:
@@ -456,7 +184,7 @@ static u64 new_entry(struct sm *m, enum sm_mode mode, u64 old, int level)
 	case 6:
 		return sm_random(m, 2) ? old ^ P : 0;
 	default:
-		return random_entry(m, mode, level);
+		return sm_random_entry(m, mode, level);
 	}
 }
 
@@ -465,7 +193,7 @@ static gpa_t pick_entry(struct sm *m, struct sm_vcpu *v, gva_t gva, int *level)
 {
 	struct gw_access read = { 0 };
 	struct gw_result r = sm_truth_walk(m, v, gva, read, true, false);
-	struct shape s = shape_of(v->mode);
+	struct sm_shape s = sm_shape_of(v->mode);
 
 	*level = 1 + sm_random(m, sm_random(m, 2) ? s.levels : 2);
 	if (r.n && sm_random(m, 3)) {
@@ -475,9 +203,9 @@ static gpa_t pick_entry(struct sm *m, struct sm_vcpu *v, gva_t gva, int *level)
 		return r.at[i];
 	}
 	if (v->mode == SM_PAE && *level == 3)
-		return ((pool_of(m, v->mode) + 24) << PAGE_SHIFT) + sm_random(m, 12) * 8;
-	return (table_of(m, v->mode, *level) << PAGE_SHIFT) +
-	       random_index(m, v->mode, *level) * s.width;
+		return ((sm_pool_of(m, v->mode) + 24) << PAGE_SHIFT) + sm_random(m, 12) * 8;
+	return (sm_table_of(m, v->mode, *level) << PAGE_SHIFT) +
+	       sm_random_index(m, v->mode, *level) * s.width;
 }
 
 static void flush_somehow(struct sm *m, struct sm_vcpu *v, gva_t gva)
@@ -500,9 +228,9 @@ static void flush_somehow(struct sm *m, struct sm_vcpu *v, gva_t gva)
 
 static void edit(struct sm *m, struct sm_vcpu *v)
 {
-	gva_t gva = random_gva(m, v->mode);
+	gva_t gva = sm_random_gva(m, v->mode);
 	struct sm_vcpu *other = &m->vcpu[sm_random(m, SM_VCPUS)];
-	int width = shape_of(v->mode).width, level, i;
+	int width = sm_shape_of(v->mode).width, level, i;
 	gpa_t gpa;
 
 	if (sm_random(m, 2))
@@ -527,7 +255,7 @@ static void switch_space(struct sm *m, struct sm_vcpu *v)
 	u64 cr3 = m->space[v->mode][sm_random(m, SM_SPACES)];
 
 	if (sm_random(m, 4) == 0)	/* any page may be a root */
-		cr3 = random_table(m, v->mode, shape_of(v->mode).levels) << PAGE_SHIFT;
+		cr3 = sm_random_table(m, v->mode, sm_shape_of(v->mode).levels) << PAGE_SHIFT;
 	if (sm_guest_cr3(m, v, cr3))
 		sm_guest_flush(m, v, MMU_LOAD_CR3);
 }
@@ -535,24 +263,24 @@ static void switch_space(struct sm *m, struct sm_vcpu *v)
 /* The first tables of all levels make sense: 128 pages from address 0 in each space. */
 static void tidy(struct sm *m, enum sm_mode mode)
 {
-	struct shape s = shape_of(mode);
-	gfn_t pool = pool_of(m, mode);
+	struct sm_shape s = sm_shape_of(mode);
+	gfn_t pool = sm_pool_of(m, mode);
 	u64 good = P | RW | US | A | D;
 	unsigned int i, j;
 	int level;
 
 	for (i = 0; i < 4; i++)
 		for (j = 0; j < 32; j++)
-			put(m, pool + 1 + i, j, random_page(m) << PAGE_SHIFT | good, s.width);
+			sm_put(m, pool + 1 + i, j, sm_random_page(m) << PAGE_SHIFT | good, s.width);
 	for (level = 2; level <= s.levels; level++) {
 		if (mode == SM_PAE && level == 3) {
 			for (j = 0; j < SM_SPACES; j++)
-				put(m, pool + 24, j * 4, (pool + 6) << PAGE_SHIFT | P, 8);
+				sm_put(m, pool + 24, j * 4, (pool + 6) << PAGE_SHIFT | P, 8);
 			continue;
 		}
 		for (i = 0; i < 3; i++)
 			for (j = 0; j < 4; j++)
-				put(m, pool + 1 + (level - 1) * 5 + i, j,
+				sm_put(m, pool + 1 + (level - 1) * 5 + i, j,
 				    (pool + 1 + (level - 2) * 5 + (level == 2 ? j : j % 3)) << PAGE_SHIFT | good,
 				    s.width);
 	}
@@ -561,25 +289,25 @@ static void tidy(struct sm *m, enum sm_mode mode)
 /* A kernel: global pages in the upper half, by tables of its own that all spaces share. */
 static void tidy_kernel(struct sm *m, enum sm_mode mode)
 {
-	struct shape s = shape_of(mode);
-	gfn_t pool = pool_of(m, mode);
+	struct sm_shape s = sm_shape_of(mode);
+	gfn_t pool = sm_pool_of(m, mode);
 	u64 good = P | RW | A | D;
 	unsigned int i;
 	int level;
 
 	for (i = 0; i < 32; i++)
-		put(m, pool + 5, i, random_page(m) << PAGE_SHIFT | good | G, 8);
+		sm_put(m, pool + 5, i, sm_random_page(m) << PAGE_SHIFT | good | G, 8);
 	for (level = 2; level < s.levels; level++)
-		put(m, pool + 5 * level, 0, (pool + 5 * (level - 1)) << PAGE_SHIFT | good, 8);
+		sm_put(m, pool + 5 * level, 0, (pool + 5 * (level - 1)) << PAGE_SHIFT | good, 8);
 	for (i = 0; i < SM_SPACES; i++)
-		put(m, m->space[mode][i] >> PAGE_SHIFT, 511,
+		sm_put(m, m->space[mode][i] >> PAGE_SHIFT, 511,
 		    (pool + 5 * (s.levels - 1)) << PAGE_SHIFT | good, 8);
 }
 
 /* Nothing happens for a while but address spaces taking turns: tables come to rest. */
 static void settle(struct sm *m, struct sm_vcpu *v)
 {
-	struct shape s = shape_of(v->mode);
+	struct sm_shape s = sm_shape_of(v->mode);
 	int i, j;
 
 	gva_t kernel = s.levels == 5 ? 0xffff000000000000ul : 0xffffff8000000000ul;
@@ -620,16 +348,16 @@ static void change_registers(struct sm *m, struct sm_vcpu *v)
 static void reuse_table(struct sm *m, struct sm_vcpu *v)
 {
 	enum sm_mode mode = v->mode;
-	int width = shape_of(mode).width, level = 1 + sm_random(m, shape_of(mode).levels), i;
-	gfn_t gfn = mode == SM_PAE && level == 3 ? 6 : table_of(m, mode, level);
+	int width = sm_shape_of(mode).width, level = 1 + sm_random(m, sm_shape_of(mode).levels), i;
+	gfn_t gfn = mode == SM_PAE && level == 3 ? 6 : sm_table_of(m, mode, level);
 	bool data = sm_random(m, 2);
 
 	for (i = 0; i < 4; i++) {
-		u64 value = data ? sm_random(m, 1u << 31) * 0x100000001ull : random_entry(m, mode, level);
+		u64 value = data ? sm_random(m, 1u << 31) * 0x100000001ull : sm_random_entry(m, mode, level);
 
 		guest_write(m, v, (gfn << PAGE_SHIFT) + i * width, width == 4 ? (u32)value : value, width);
 	}
-	flush_somehow(m, v, random_gva(m, mode));
+	flush_somehow(m, v, sm_random_gva(m, mode));
 }
 
 void sm_op_random(struct sm_op *op, u64 *rng)
@@ -646,16 +374,16 @@ void sm_op_random(struct sm_op *op, u64 *rng)
 /* A process maps many pages of one table, uses them, and unmaps most at once. */
 static void unmap_many(struct sm *m, struct sm_vcpu *v)
 {
-	struct shape s = shape_of(v->mode);
-	gfn_t table = pool_of(m, v->mode) + 1 + sm_random(m, 4);
+	struct sm_shape s = sm_shape_of(v->mode);
+	gfn_t table = sm_pool_of(m, v->mode) + 1 + sm_random(m, 4);
 	unsigned int i, first = 64 * sm_random(m, 2), left = sm_random(m, 40);
 
 	for (i = 0; i < 64; i++)
-		put(m, table, first + i, random_page(m) << PAGE_SHIFT | P | RW | US | A | D, s.width);
+		sm_put(m, table, first + i, sm_random_page(m) << PAGE_SHIFT | P | RW | US | A | D, s.width);
 	for (i = 0; i < 64; i += 1 + sm_random(m, 8))
 		touch(m, v, (first + i) << PAGE_SHIFT);
 	for (i = left; i < 64; i++)
-		put(m, table, first + i, 0, s.width);
+		sm_put(m, table, first + i, 0, s.width);
 	flush_somehow(m, v, (first + left) << PAGE_SHIFT);
 	for (i = sm_random(m, 6); i > 0; i--)
 		touch(m, v, (first + sm_random(m, 64)) << PAGE_SHIFT);
@@ -675,11 +403,11 @@ static void forget_history(struct sm *m)
 static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
 {
 	if (what < 90)
-		touch(m, v, random_gva(m, v->mode));
+		touch(m, v, sm_random_gva(m, v->mode));
 	else if (what < 170)
 		edit(m, v);
 	else if (what < 180)
-		sm_guest_invlpg(m, v, random_gva(m, v->mode));
+		sm_guest_invlpg(m, v, sm_random_gva(m, v->mode));
 	else if (what < 192)
 		switch_space(m, v);
 	else if (what < 202)
@@ -691,7 +419,7 @@ static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
 	else if (what < 213)
 		unmap_many(m, v);
 	else
-		sm_read_mapped(m, v, random_gva(m, v->mode));
+		sm_read_mapped(m, v, sm_random_gva(m, v->mode));
 }
 
 void sm_op_do(struct sm *m, const struct sm_op *op)

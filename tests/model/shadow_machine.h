@@ -4,7 +4,8 @@
  * moves; processors that walk mmu_root() with TLBs and paging-structure caches; a guest
  * with tables of its own in every paging mode; and what its processor may do with them.
  *
- *   shadow_guest.c   random guests: tables, edits, flushes, address spaces, modes
+ *   shadow_guest.c   random guests: edits, flushes, address spaces, modes
+ *   shadow_tables.c  their tables
  *   shadow_cpu.c     a processor on our tables; one access from start to end
  *   shadow_oracle.c  what was where and when; the outcomes that an access may have
  *   shadow_host.c    memory, slots, invalidations, dirty log, allocations
