@@ -138,12 +138,13 @@ static enum step map_leaf(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spa
 
 /* gfn and role of the table below entries[i]. */
 static union mmu_role child_role(const struct fault *f, const struct mmu_spage *sp, unsigned int i,
-				 u64 gpte, gfn_t *gfn)
+				 u64 gpte, bool kernel, gfn_t *gfn)
 {
 	union mmu_role role = sp->role;
 
 	role.level--;
 	role.quadrant = 0;
+	role.kernel = kernel;
 	if (!sp->role.direct)
 		role.access = mmu_entry_access(sp, gpte);
 	if (!guest_leaf_here(f, sp->role.level)) {
@@ -157,6 +158,7 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 		return role;
 	role.direct = 1;
 	role.bytes4 = 0;
+	role.kernel = 0;
 	role.key = sp->role.bytes4 ? 0 : gpte >> 59 & 15;
 	role.pat = (gpte & (PT_PWT | PT_PCD)) >> 3 | (gpte & PT_PAT_LARGE ? 4 : 0);
 	/* Also where the guest forbids writing: without CR0.WP the supervisor may. */
@@ -165,24 +167,6 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 		role.clean = 1;
 	}
 	return role;
-}
-
-/*
- * Roots mostly share the tables of the upper half. A kernel's first root is soon out of use. Two vCPUs may be the first at
- * once, each with another table.
- */
-static void check_upper(struct mmu_shadow *shadow, unsigned int i, u64 key)
-{
-	u64 known = READ_ONCE(shadow->upper[i]);
-
-	if (likely(known == key))
-		return;
-	if (known || (!try_cmpxchg64(&shadow->upper[i], &known, key) && known != key)) {
-		WRITE_ONCE(shadow->upper_differs, true);
-		WRITE_ONCE(shadow->upper_due, true);
-		WRITE_ONCE(shadow->upper[i], key);
-	}
-	set_bit(i, shadow->upper_known);
 }
 
 /* The table below entries[i] for gpte; linked if it is not. */
@@ -200,7 +184,7 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 		if (!child->role.direct || sp->role.direct || !f->write || (gpte & PT_DIRTY))
 			return child;
 	}
-	role = child_role(f, sp, i, gpte, &gfn);
+	role = child_role(f, sp, i, gpte, kernel, &gfn);
 	if (test_bit(i, sp->present)) {
 		u64 entry = mmu_sp_entry(sp, i);
 
@@ -213,24 +197,25 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	}
 	if (!vcpu->cache.nr_nodes)
 		return NULL;
-	child = mmu_spage_get(vcpu, gfn, role, kernel, &found);
+	child = mmu_spage_get(vcpu, gfn, role, &found);
 	if (!child)
 		return NULL;
 	if (found || child->visit)
 		mmu_link_begin(vcpu->vm, sp, i);
 	if (found)
-		mmu_sync_found(vcpu, child, sp, i, kernel);
+		mmu_sync_found(vcpu, child, sp, i);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return child;
 }
 
 /* One level: *sp becomes the table below. */
-static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spage **at, bool *kernel)
+static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spage **at)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_spage *sp = *at;
 	unsigned int i = mmu_index(f->gva >> PAGE_SHIFT, sp->role.level);
 	u64 gpte = walked_gpte(f, sp, i);
+	bool kernel = sp->role.kernel;
 
 	WRITE_ONCE(sp->used, true);
 	if (!sp->role.direct) {
@@ -247,13 +232,9 @@ static enum step descend(struct mmu_vcpu *vcpu, struct fault *f, struct mmu_spag
 		*at = NULL;
 		return map_leaf(vcpu, f, sp, i, gpte);
 	}
-	if (sp == vcpu->root && sp->role.level > 3 && i >= MMU_ENTRIES / 2) {
-		*kernel = true;
-		check_upper(vm->shadow, i - MMU_ENTRIES / 2, mmu_upper_key(sp, gpte));
-	} else if (!sp->kernel) {
-		*kernel = false;	/* it may be in a lower half as well, and so what is below it */
-	}
-	*at = link_below(vcpu, f, sp, i, gpte, *kernel);
+	if (sp == vcpu->root && sp->role.level > 3 && i >= MMU_ENTRIES / 2)
+		kernel = mmu_upper_agrees(vm->shadow, sp, i, gpte);
+	*at = link_below(vcpu, f, sp, i, gpte, kernel);
 	return *at ? DONE : NEED_CACHE;
 }
 
@@ -262,7 +243,6 @@ static enum step map_path(struct mmu_vcpu *vcpu, struct fault *f)
 {
 	struct mmu_vm *vm = vcpu->vm;
 	struct mmu_spage *sp = vcpu->root, *at;
-	bool kernel = false;
 	enum step step = DONE;
 
 	f->p2m = mmu_p2m(vm, f->gfn, &f->p2m_level);
@@ -290,7 +270,7 @@ static enum step map_path(struct mmu_vcpu *vcpu, struct fault *f)
 	while (sp && step == DONE) {
 		at = sp;
 		mmu_spage_lock(sp);
-		step = descend(vcpu, f, &at, &kernel);
+		step = descend(vcpu, f, &at);
 		mmu_spage_unlock(sp);
 		sp = at;
 	}
@@ -551,6 +531,7 @@ static struct mmu_shadow *shadow_new(struct mmu_vm *vm)
 		return NULL;
 	shadow->vm = vm;
 	shadow->roots_max = mmu_without(vm, MMU_PART_ROOTS) ? 0 : SHADOW_ROOTS_MAX;
+	mmu_upper_init(&shadow->upper);
 	spin_lock_init(&shadow->hash_lock);
 	spin_lock_init(&shadow->list_lock);
 	INIT_LIST_HEAD(&shadow->pages);

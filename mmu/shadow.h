@@ -14,6 +14,7 @@
  *   shadow_limit.c how many there may be, and which go
  *   shadow_sync.c  what a flush by the guest asks for; roots
  *   shadow_visit.c the tables below a root compared with the guest's
+ *   shadow_upper.c the upper halves of roots: what all have in common, and what not
  *   shadow_trace.c tables that rest are write-protected and not looked at any more
  *   rmap.c         gfn → entries
  *
@@ -83,6 +84,7 @@ union mmu_role {
 		u32 key		: 4;	/* direct: the large page's protection key */
 		u32 pat		: 3;	/* direct: its PAT index */
 		u32 clean	: 1;	/* direct: it is not dirty to the guest, so nobody may write it yet */
+		u32 kernel	: 1;	/* below a slot of the upper half in which roots agree; not direct */
 		/* Of the vCPU's CPUID, which may differ: they decide what is a leaf, and what is reserved. */
 		u32 maxphyaddr	: 6;
 		u32 pages_1g	: 1;
@@ -116,10 +118,10 @@ struct mmu_spage {
 
 	/* Bytes of their own: set and cleared under different locks, read without. */
 	bool visit;			/* compare at CR3 loads */
-	bool kernel;			/* made below the upper half of a root, as all tables on the way */
 	bool traced;			/* writes to gfn fault, unless it is in visit */
 	bool used;			/* since reclaim looked */
 	bool orphan;			/* on shadow->orphans */
+	bool loaded;			/* root: since mmu_upper_chores() looked; list_lock */
 	u8 window;			/* log2 of how many neighbours a fault looks at */
 	unsigned int rests;		/* cost of visits in a row that found nothing */
 	unsigned int patience;		/* that much makes it traced */
@@ -154,6 +156,21 @@ struct mmu_spage {
 #define SHADOW_ORPHANS_MAX	32
 #define SHADOW_RESTING_MAX	4
 
+/*
+ * What the upper halves of roots point to: shadow_upper.c. [i]: slot MMU_ENTRIES / 2 + i of a root. vm->lock for
+ * writing; but a key that is 0, and due, are also set under vm->lock for reading.
+ */
+struct mmu_upper {
+	u64 key[MMU_ENTRIES / 2];	/* the table and rights that all roots with an entry have; 0: none, or they differ */
+	unsigned long known[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* the key is not 0 */
+	unsigned long differs[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* roots do not agree: no kernel's tables below */
+	unsigned long due[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* a root has been found that does not */
+	u8 strikes[MMU_ENTRIES / 2];	/* how often that was */
+	bool is_due, any_differs;	/* some slot is */
+	bool look;			/* do roots still differ? To be found out */
+	u64 next, again;		/* … when shadow->syncs is next; so much after the last time */
+};
+
 struct mmu_shadow {
 	struct mmu_vm *vm;
 	u32 generation;			/* of this switch to shadow mode */
@@ -185,11 +202,7 @@ struct mmu_shadow {
 	atomic64_t syncs;		/* how often somebody began to compare tables */
 	bool stale;			/* another vCPU's TLB may hold what is no longer in the tables */
 
-	u64 upper[MMU_ENTRIES / 2];	/* what the upper halves of the roots point to: mmu_upper_key() */
-	unsigned long upper_known[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* [i]: is not 0 */
-	bool upper_differs;		/* … and not all to the same */
-	bool upper_due;			/* to be looked at again, without roots that are out of use */
-	bool kernel_below;		/* a table of upper halves is in a lower half, too */
+	struct mmu_upper upper;
 	bool globals;			/* a vCPU has had CR4.PGE on: entries may be global from now on */
 
 	struct xarray regions[MMU_LEAF_MAX];
@@ -318,11 +331,10 @@ void mmu_spage_free(struct mmu_spage *sp);
 /* The next spage made from a guest's table gfn, after prev (NULL: the first). hash_lock, or vm->lock for writing. */
 struct mmu_spage *mmu_spage_next(struct mmu_shadow *shadow, gfn_t gfn, struct mmu_spage *prev);
 /*
- * The spage for gfn and role, from the hash or the vCPU's cache; kernel: what a new one is for.
+ * The spage for gfn and role, from the hash or the vCPU's cache.
  * *found: it was there. NULL: cache empty.
  */
-struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool kernel,
-				bool *found);
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found);
 /* The one that is there, or NULL. */
 struct mmu_spage *mmu_spage_find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_role role);
 /* Nothing points to sp any more. */
@@ -359,7 +371,6 @@ unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);
 void mmu_spage_unhash(struct mmu_vm *vm, struct mmu_spage *sp);
 void mmu_shadow_drop_orphans(struct mmu_vm *vm, long *work);
 void mmu_shadow_trim_roots(struct mmu_vm *vm, long *work);
-void mmu_shadow_compare_roots(struct mmu_vm *vm);	/* sets upper_differs anew */
 void mmu_spage_empty(struct mmu_vm *vm, struct mmu_spage *sp);	/* remove its entries */
 void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced);
 unsigned long mmu_shadow_bury(struct mmu_vm *vm);	/* free what is dead; after the flush */
@@ -389,26 +400,15 @@ void mmu_shadow_vcpu_fini(struct mmu_vcpu *vcpu);
 
 /* ---- shadow_visit.c ---- */
 
-/* Where an entry of a root points to, and with which rights. Never 0. */
-static inline u64 mmu_upper_key(const struct mmu_spage *root, u64 gpte)
-{
-	return (gpte & PT_ADDR) | mmu_entry_access(root, gpte) << 1 | 1;
-}
-
-static inline unsigned int mmu_upper_access(u64 key)
-{
-	return key >> 1 & ACC_ALL;
-}
-
 /*
- * Are global pages left alone by a CR3 load of the vCPU? Only if they are reached on one way alone. Without
- * CR4.PGE there are none; but it is mostly off for two instructions that want a flush, so tables do not tell.
+ * Are global pages in a kernel's tables left alone by a CR3 load of the vCPU? Without CR4.PGE there are none; but
+ * it is mostly off for two instructions that want a flush, so tables do not tell.
  */
 static inline bool mmu_globals_rest(const struct mmu_vcpu *vcpu)
 {
 	const struct mmu_shadow *shadow = vcpu->vm->shadow;
 
-	return !READ_ONCE(shadow->upper_differs) && !READ_ONCE(shadow->kernel_below) &&
+	return !READ_ONCE(shadow->upper.is_due) &&
 	       ((vcpu->paging.cr4 & X86_CR4_PGE) || !READ_ONCE(shadow->globals));
 }
 
@@ -433,19 +433,11 @@ void mmu_sync_start(struct mmu_shadow *shadow, struct mmu_sync *s);
  * set left anew and progress to false, and call again.
  */
 bool mmu_sync_root(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s);
-/*
- * What other roots have in their upper half where this one has nothing yet, or NULL. Global pages there
- * stay for this one too when CR3 is loaded, so flushes must not pass them by.
- */
-struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i);
-/* All of that, as part of mmu_sync_root(). */
+/* What mmu_upper_table() finds, in all slots, as part of mmu_sync_root(). */
 bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s);
-/*
- * An spage that was there already is about to be linked at entries[i] of parent; kernel: below the upper
- * half of a root.
- */
+/* An spage that was there already is about to be linked at entries[i] of parent. */
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, const struct mmu_spage *parent,
-		    unsigned int i, bool kernel);
+		    unsigned int i);
 /* Compare this table alone. */
 void mmu_sync_table(struct mmu_vcpu *vcpu, struct mmu_spage *sp);
 
@@ -457,6 +449,28 @@ static inline void mmu_shape_changed(struct mmu_vm *vm)
 {
 	atomic64_inc_return(&vm->shadow_shape);
 }
+
+/* ---- shadow_upper.c ---- */
+
+void mmu_upper_init(struct mmu_upper *upper);
+/*
+ * entries[i], in the upper half of a vCPU's root, is about to be linked for gpte: is what is below the kernel's,
+ * since roots agree about it? sp->lock held.
+ */
+bool mmu_upper_agrees(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i, u64 gpte);
+/*
+ * What other roots have in their upper half where this one has nothing yet, or NULL. Global pages there
+ * stay for this one too when CR3 is loaded, so flushes must not pass them by.
+ */
+struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i);
+/* CR3 was loaded. */
+void mmu_upper_loaded(struct mmu_shadow *shadow);
+static inline bool mmu_upper_due(const struct mmu_upper *upper)
+{
+	return READ_ONCE(upper->is_due) || READ_ONCE(upper->look);
+}
+/* … vm->lock for writing: slots become such in which roots agree, or differ. */
+void mmu_upper_chores(struct mmu_vm *vm);
 
 /* ---- shadow_sync.c ---- */
 

@@ -7,7 +7,8 @@
  *   2  … and grants no more than the guest's entry it was made from, with the levels above;
  *      nothing maps writable what is write-protected; a table at rest is what the guest's is
  *   3  nothing unlinked is still linked: no dead spages between operations
- *   4  what an entry points to agrees with the stored gfn and role
+ *   4  what an entry points to agrees with the stored gfn and role; a kernel's table is reached by slots
+ *      in which roots agree only, and others there are none; what a CR3 load is meant for is visited
  *   6  present bits, reverse maps, parents and counters say what the entries are
  */
 #include "mmu/mode.h"
@@ -115,6 +116,30 @@ static void check_leaf(struct audit *a, const struct mmu_spage *sp, unsigned int
 		complain(a, "a direct entry maps another gfn", gfn, entry);
 }
 
+/* Is sp a root that may be loaded, and i in its upper half? */
+static bool in_upper_half(const struct mmu_spage *sp, unsigned int i)
+{
+	return !list_empty(&sp->root_link) && i >= MMU_ENTRIES / 2;
+}
+
+static void check_kernel(struct audit *a, const struct mmu_spage *sp, unsigned int i, u64 entry)
+{
+	const struct mmu_upper *upper = &a->vm->shadow->upper;
+	bool kernel = mmu_spage_at(entry)->role.kernel, upper_half = in_upper_half(sp, i);
+	unsigned int slot = i - MMU_ENTRIES / 2;
+
+	if (kernel && !sp->role.kernel && !upper_half && (sp->role.level <= 3 || !hlist_unhashed(&sp->hash)))
+		complain(a, "points to a kernel's table, and is none", sp->gfn, entry);
+	if (!kernel && sp->role.kernel)
+		complain(a, "a kernel's table points to what is none", sp->gfn, entry);
+	if (!upper_half || test_bit(slot, upper->due))
+		return;
+	if (kernel == test_bit(slot, upper->differs))
+		complain(a, "a kernel's table where roots differ, or none where they agree", sp->gfn, entry);
+	if (kernel && mmu_upper_table(a->vm->shadow, sp, i) != mmu_spage_at(entry))
+		complain(a, "roots differ, and nobody knows", sp->gfn, entry);
+}
+
 /* Invariant 4. */
 static void check_link(struct audit *a, const struct mmu_spage *sp, unsigned int i, u64 entry)
 {
@@ -131,6 +156,8 @@ static void check_link(struct audit *a, const struct mmu_spage *sp, unsigned int
 		complain(a, "a visit is wanted below, and not known here", sp->gfn, entry);
 	if (sp->role.pae_root)
 		return;
+	if (!child->role.direct)
+		check_kernel(a, sp, i, entry);
 	if (!child->role.direct && child->gfn != (snap & PT_ADDR) >> PAGE_SHIFT)
 		complain(a, "points to the table of another gfn", sp->gfn, entry);
 	if ((child->role.word ^ sp->role.word) & ROLE_COMMON & ~(child->role.direct ? ROLE_BYTES4 : 0))
@@ -186,6 +213,8 @@ static void check_spage(struct audit *a, struct mmu_spage *sp)
 		complain(a, "the table's page belongs to another", sp->gfn, 0);
 	if (sp->traced)
 		check_rest(a, sp);
+	else if (!sp->visit && !sp->role.direct && !(sp->role.kernel && sp->role.level == 1))
+		complain(a, "nobody visits it", sp->gfn, sp->role.word);
 	if (!sp->parents.val && !sp->users && list_empty(&sp->root_link) && !sp->orphan)
 		complain(a, "lost: nothing points to it", sp->gfn, sp->role.word);
 	check_entries(a, sp);

@@ -75,16 +75,14 @@ static struct mmu_spage *find(struct mmu_shadow *shadow, gfn_t gfn, union mmu_ro
 }
 
 /* Another vCPU may find and fill it at once: so all that a new one is, is said here. */
-static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union mmu_role role,
-		   bool kernel)
+static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union mmu_role role)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 
 	sp->gfn = gfn;
 	sp->role = role;
-	sp->kernel = kernel;
 	/* A kernel's leaf table wants none until it maps what is not global. */
-	sp->visit = !role.direct && !(kernel && role.level == 1 &&
+	sp->visit = !role.direct && !(role.kernel && role.level == 1 &&
 				      !mmu_without(vcpu->vm, MMU_PART_GLOBAL));
 	sp->written = atomic64_read(&shadow->written);
 	hlist_add_head(&sp->hash, bucket(shadow, gfn));
@@ -94,8 +92,7 @@ static void insert(struct mmu_vcpu *vcpu, struct mmu_spage *sp, gfn_t gfn, union
 	atomic64_inc(&vcpu->vm->stat.shadow_pages);
 }
 
-struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool kernel,
-				bool *found)
+struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role role, bool *found)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_cache *cache = &vcpu->cache;
@@ -106,7 +103,7 @@ struct mmu_spage *mmu_spage_get(struct mmu_vcpu *vcpu, gfn_t gfn, union mmu_role
 	*found = sp;
 	if (!sp && cache->nr_pages) {
 		sp = cache->page[--cache->nr_pages];
-		insert(vcpu, sp, gfn, role, kernel);
+		insert(vcpu, sp, gfn, role);
 	}
 	spin_unlock(&shadow->hash_lock);
 	return sp;
@@ -280,44 +277,6 @@ void mmu_shadow_trim_roots(struct mmu_vm *vm, long *work)
 		if (!sp->users)
 			*work -= mmu_spage_drop(vm, sp);
 	}
-}
-
-/* Note what the upper half of a root points to. False: another root's differs. */
-static bool note_upper(struct mmu_shadow *shadow, const struct mmu_spage *sp)
-{
-	unsigned int i = MMU_ENTRIES / 2 - 1;
-	bool same = true;
-
-	while ((i = find_next_bit(sp->present, MMU_ENTRIES, i + 1)) < MMU_ENTRIES) {
-		u64 *known = &shadow->upper[i - MMU_ENTRIES / 2];
-		u64 key = mmu_upper_key(sp, sp->snap[i]);
-
-		if (*known && *known != key)
-			same = false;
-		else
-			*known = key;
-		set_bit(i - MMU_ENTRIES / 2, shadow->upper_known);
-	}
-	return same;
-}
-
-/* Those in use come first: of the others, what differs goes. */
-void mmu_shadow_compare_roots(struct mmu_vm *vm)
-{
-	struct mmu_shadow *shadow = vm->shadow;
-	struct mmu_spage *sp, *next;
-
-	lockdep_assert_held_write(&vm->lock);
-	memset(shadow->upper, 0, sizeof(shadow->upper));
-	memset(shadow->upper_known, 0, sizeof(shadow->upper_known));
-	WRITE_ONCE(shadow->upper_differs, false);
-	WRITE_ONCE(shadow->upper_due, false);
-	list_for_each_entry(sp, &shadow->roots, root_link)
-		if (sp->users && !note_upper(shadow, sp))
-			WRITE_ONCE(shadow->upper_differs, true);
-	list_for_each_entry_safe(sp, next, &shadow->roots, root_link)
-		if (!sp->users && !note_upper(shadow, sp))
-			mmu_spage_drop(vm, sp);
 }
 
 unsigned long mmu_shadow_bury(struct mmu_vm *vm)

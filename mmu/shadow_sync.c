@@ -85,6 +85,7 @@ static void use_root(struct mmu_vcpu *vcpu, struct mmu_spage *sp)
 		if (list_empty(&sp->root_link))
 			WRITE_ONCE(shadow->nr_roots, shadow->nr_roots + 1);
 		list_move_tail(&sp->root_link, &shadow->roots);
+		sp->loaded = true;
 	}
 	if (vcpu->root == sp)
 		return;
@@ -149,11 +150,11 @@ static bool load_pae_entry(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned
 		return true;
 	if (!vcpu->cache.nr_nodes)
 		return false;
-	child = mmu_spage_get(vcpu, gfn, role, false, &found);
+	child = mmu_spage_get(vcpu, gfn, role, &found);
 	if (!child)
 		return false;
 	if (found)
-		mmu_sync_found(vcpu, child, sp, i, false);
+		mmu_sync_found(vcpu, child, sp, i);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return true;
 }
@@ -178,7 +179,7 @@ static struct mmu_spage *find_root(struct mmu_vcpu *vcpu, bool *found)
 
 	role.level = vcpu->levels;
 	role.access = ACC_ALL;
-	return mmu_spage_get(vcpu, gfn, role, false, found);
+	return mmu_spage_get(vcpu, gfn, role, found);
 }
 
 enum load { LOADED, NEED_CACHE, PAUSED };
@@ -319,11 +320,16 @@ void mmu_shadow_chores(struct mmu_vcpu *vcpu)
 		   READ_ONCE(shadow->nr_roots) <= READ_ONCE(shadow->roots_max) &&
 		   READ_ONCE(shadow->nr_resting) < SHADOW_RESTING_MAX &&
 		   !READ_ONCE(shadow->crowded) && !READ_ONCE(shadow->crowded_leaf) &&
-		   !READ_ONCE(shadow->upper_due)))
+		   !mmu_upper_due(&shadow->upper)))
 		return;
 	write_lock(&vm->lock);
-	if (shadow->upper_due)
-		mmu_shadow_compare_roots(vm);
+	if (mmu_upper_due(&shadow->upper)) {
+		/* What it unlinks is mostly linked again soon: so it is not dropped in the same go. */
+		mmu_upper_chores(vm);
+		mmu_finish(vm);
+		write_unlock(&vm->lock);
+		return;
+	}
 	if (shadow->crowded_leaf)
 		mmu_shadow_thin(vm);
 	WRITE_ONCE(shadow->crowded, false);
@@ -351,9 +357,6 @@ static enum mmu_verdict out_of_memory(struct mmu_vcpu *vcpu)
 
 /* The tables of other vCPUs may use up what this one has in hand: twice is not often. */
 #define LOAD_TRIES	8
-
-/* Roots that differ may have gone out of use: look again after so many loads. */
-#define UPPER_AGAIN	256
 
 /* Make p's root the vCPU's, brought up to date. */
 static enum mmu_verdict load_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p,
@@ -423,8 +426,7 @@ enum mmu_verdict mmu_load(struct mmu_vcpu *vcpu, const struct mmu_paging *p, uns
 	if (verdict != MMU_RESUME)
 		return verdict;
 	parts_gone(vcpu);
-	if (unlikely(READ_ONCE(vm->shadow->upper_differs) && !(vcpu->stat.loads % UPPER_AGAIN)))
-		WRITE_ONCE(vm->shadow->upper_due, true);
+	mmu_upper_loaded(vm->shadow);
 	mmu_shadow_chores(vcpu);
 	return MMU_RESUME;
 }

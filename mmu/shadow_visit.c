@@ -213,7 +213,7 @@ static bool sync_leaf(struct mmu_vcpu *vcpu, struct mmu_spage *sp, struct mmu_sy
 
 	mmu_spage_lock(sp);
 	if (to_compare(sp, s->kind))
-		done = visit(vcpu, sp, s->kind || s->all || sp->kernel);
+		done = visit(vcpu, sp, s->kind || s->all || sp->role.kernel);
 	s->left -= SYNC_TABLE + sp->nr_present;
 	mmu_spage_unlock(sp);
 	if (done)
@@ -433,28 +433,13 @@ out:
 	return done;
 }
 
-struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_spage *root, unsigned int i)
-{
-	union mmu_role role = root->role;
-	u64 key;
-
-	if (root->role.level <= 3 || i < MMU_ENTRIES / 2)
-		return NULL;
-	key = READ_ONCE(shadow->upper[i - MMU_ENTRIES / 2]);
-	if (!key)
-		return NULL;
-	role.level--;
-	role.access = mmu_upper_access(key);
-	return mmu_spage_find(shadow, (key & PT_ADDR) >> PAGE_SHIFT, role);
-}
-
 bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sync *s)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	unsigned int w;
 
-	for (w = 0; w < ARRAY_SIZE(shadow->upper_known); w++) {
-		unsigned long left = READ_ONCE(shadow->upper_known[w]);
+	for (w = 0; w < ARRAY_SIZE(shadow->upper.known); w++) {
+		unsigned long left = READ_ONCE(shadow->upper.known[w]);
 
 		for (; left; left &= left - 1) {
 			unsigned int i = MMU_ENTRIES / 2 + w * BITS_PER_LONG + __ffs(left);
@@ -472,32 +457,25 @@ bool mmu_sync_upper(struct mmu_vcpu *vcpu, struct mmu_spage *root, struct mmu_sy
  * as that one's last flush left it. At any other place nothing of it may have been seen before, not even what is global.
  */
 static bool is_linked(struct mmu_shadow *shadow, const struct mmu_spage *sp, const struct mmu_spage *parent,
-		      unsigned int i, bool kernel)
+		      unsigned int i)
 {
 	const u64 *slot;
 	bool linked;
 
 	spin_lock(&shadow->list_lock);
 	slot = mmu_rmap_any(&sp->parents);
-	linked = slot && (!kernel || (mmu_slot_index(slot) == i && !list_empty(&parent->root_link)));
+	linked = slot && (!sp->role.kernel || (mmu_slot_index(slot) == i && !list_empty(&parent->root_link)));
 	spin_unlock(&shadow->list_lock);
 	return linked;
 }
 
 void mmu_sync_found(struct mmu_vcpu *vcpu, struct mmu_spage *sp, const struct mmu_spage *parent,
-		    unsigned int i, bool kernel)
+		    unsigned int i)
 {
 	struct mmu_shadow *shadow = vcpu->vm->shadow;
 	struct mmu_sync s = { .left = vcpu->vm->sync_some, .cut = true };
 
-	/*
-	 * A kernel's table also in the lower half: then global pages may be reached on two
-	 * ways, and are no longer left alone.
-	 */
-	if (sp->kernel && !kernel)
-		WRITE_ONCE(shadow->kernel_below, true);
-	s.kind = mmu_globals_rest(vcpu) && is_linked(shadow, sp, parent, i, kernel) ? MMU_SYNC_VISIT
-										      : MMU_SYNC_GLOBAL;
+	s.kind = mmu_globals_rest(vcpu) && is_linked(shadow, sp, parent, i) ? MMU_SYNC_VISIT : MMU_SYNC_GLOBAL;
 	mmu_sync_start(shadow, &s);
 	since_written(sp, &s);
 	if (!is_synced(sp, &s))

@@ -9,7 +9,7 @@ MMU_SRC   := $(wildcard mmu/*.c) $(wildcard kapi/user/*.c)
 MMU_MODEL := tests/model/nested_machine.c tests/model/guest_walk.c $(wildcard tests/model/shadow_*.c)
 MMU_TESTS := unit/mmu_nested unit/mmu_walk unit/kapi prop/mmu_nested prop/mmu_walk prop/mmu_threads \
 	     prop/mmu_shadow prop/mmu_shadow_bits prop/mmu_shadow_threads \
-	     unit/mmu_shadow unit/mmu_shadow_flush unit/mmu_shadow_pages \
+	     unit/mmu_shadow unit/mmu_shadow_flush unit/mmu_shadow_pages unit/mmu_shadow_upper \
 	     oom/mmu oom/mmu_shadow fuzz/mmu_shadow_fuzz
 
 MMU_TSAN  := prop/mmu_threads prop/mmu_shadow_threads

@@ -71,85 +71,6 @@ static void test_roots_are_kept(void **state)
 	assert_int_equal(faults_of(0, GVA, true), 0);
 }
 
-/* A root that has none of the kernel's tables yet: a flush there is meant for them all the same. */
-static void test_global_page_flushed_elsewhere(void **state)
-{
-	gfn_t gfn, root;
-	int i;
-
-	put_kernel();
-	for (i = 0; i < 8; i++) {
-		gfn = i & 1 ? PAGE_A : PAGE_B;
-		root = KERNEL_TABLE(16 + i);
-		put(root, 511, to(KERNEL_TABLE(3), OPEN));
-		load_cr3(0, ROOT);
-		faults_of(0, KERNEL, true);
-		load_cr3(0, root << PAGE_SHIFT);
-		put(KERNEL_TABLE(1), 0, to(gfn, OPEN | 0x100));
-		if (i & 2)
-			sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
-		else
-			sm_guest_invlpg(&m, &m.vcpu[0], KERNEL);
-		/* In this root, where another page brings the table in, or in one that has it. */
-		if (i & 4)
-			load_cr3(0, ROOT);
-		else
-			faults_of(0, KERNEL + 0x3000, true);
-		assert_int_equal(reached(0, KERNEL), gfn);
-	}
-}
-
-/* Linked at a second place, a table has what the guest's has: nobody can have cached anything there. */
-static void test_global_table_at_two_places(void **state)
-{
-	put_kernel();
-	faults_of(0, KERNEL + 0x5000, true);
-	put(KERNEL_TABLE(1), 5, to(PAGE_B, OPEN | 0x100));
-	put(KERNEL_TABLE(2), 1, to(KERNEL_TABLE(1), OPEN));
-	faults_of(0, KERNEL + 0x206000, true);
-	assert_int_equal(reached(0, KERNEL + 0x205000), PAGE_B);
-}
-
-/* The same tables, but with other rights, are other tables of ours: not all are flushed by one INVLPG. */
-static void test_global_page_below_other_rights(void **state)
-{
-	put_kernel();
-	put(ROOT_B >> PAGE_SHIFT, 511, to(KERNEL_TABLE(3), OPEN & ~2ull));
-	load_cr3(0, ROOT_B);
-	assert_int_equal(read_by(0, KERNEL), SM_DONE);
-	load_cr3(0, ROOT);
-	assert_int_equal(read_by(0, KERNEL), SM_DONE);
-	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN | 0x100));
-	sm_guest_invlpg(&m, &m.vcpu[0], KERNEL);
-	load_cr3(0, ROOT_B);
-	assert_int_equal(reached(0, KERNEL), PAGE_B);
-}
-
-/* A table that is in the lower half of a root, and then in the upper halves too: what is linked below it later is in both. */
-static void test_global_table_below_both_halves(void **state)
-{
-	const gva_t high = KERNEL - (1ul << 39), low = 1ul << 39;
-	const gfn_t table = KERNEL_TABLE(8);
-
-	put_kernel();
-	put(table + 3, 0, to(table + 2, OPEN));
-	put(table + 2, 0, to(table + 1, OPEN));
-	put(table + 1, 0, to(PAGE_A, OPEN | 0x100));
-	put(table + 3, 7, to(TABLE(2), OPEN));
-	put(TABLE(4), 510, to(table + 3, OPEN));
-	put(ROOT_B >> PAGE_SHIFT, 510, to(table + 3, OPEN));
-	put(TABLE(4), 1, to(table + 3, OPEN));
-	assert_int_equal(read_by(0, low | 7ul << 30), SM_DONE);
-	assert_int_equal(reached(0, high), PAGE_A);
-	assert_int_equal(reached(0, low), PAGE_A);
-	/* To be flushed also where the address means nothing. */
-	load_cr3(0, ROOT_B);
-	put(table + 1, 0, to(PAGE_B, OPEN | 0x100));
-	sm_guest_invlpg(&m, &m.vcpu[0], low);
-	load_cr3(0, ROOT);
-	assert_int_equal(reached(0, low), PAGE_B);
-}
-
 /* Any address of a large page: the page is fresh, also where we map it in small ones. */
 static void test_invlpg_of_large_page(void **state)
 {
@@ -433,9 +354,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty),
 		TEST(absent_needs_no_flush), TEST(invlpg), TEST(cr3), TEST(roots_are_kept),
-		TEST(invlpg_of_large_page), TEST(global_page_flushed_elsewhere),
-		TEST(global_table_at_two_places), TEST(global_page_below_other_rights), TEST(global_table_below_both_halves),
-		TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
+		TEST(invlpg_of_large_page), TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
 		TEST(split_page_in_rom), TEST(write_to_table_at_rest),
 		TEST(write_to_table_at_rest_from_tlb), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
