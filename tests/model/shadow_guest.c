@@ -304,6 +304,27 @@ static void tidy_kernel(struct sm *m, enum sm_mode mode)
 		    (pool + 5 * (s.levels - 1)) << PAGE_SHIFT | good, 8);
 }
 
+/*
+ * Where the upper halves of spaces differ: below one slot each has itself; below another it has a table of its own, as a
+ * process has that is kept away from its kernel, and below that the kernel's tables, or others, or nothing.
+ */
+static void tidy_parted(struct sm *m, enum sm_mode mode)
+{
+	struct sm_shape s = sm_shape_of(mode);
+	gfn_t pool = sm_pool_of(m, mode), top = pool + 1 + 5 * (s.levels - 2), kernel = pool + 5 * (s.levels - 2);
+	u64 good = P | RW | A | D;
+	unsigned int i;
+
+	for (i = 0; i < SM_SPACES; i++) {
+		gfn_t root = m->space[mode][i] >> PAGE_SHIFT;
+		unsigned int what = sm_random(m, 4);
+
+		sm_put(m, root, 509, root << PAGE_SHIFT | good, 8);
+		sm_put(m, root, 510, (top + i) << PAGE_SHIFT | good, 8);
+		sm_put(m, top + i, 511, what ? (what > 1 ? kernel : kernel - 1) << PAGE_SHIFT | good : 0, 8);
+	}
+}
+
 /* Nothing happens for a while but address spaces taking turns: tables come to rest. */
 static void settle(struct sm *m, struct sm_vcpu *v)
 {
@@ -330,6 +351,72 @@ static void settle(struct sm *m, struct sm_vcpu *v)
 	}
 	for (i = sm_random(m, 12); i > 0; i--)
 		edit(m, v);
+}
+
+/* An address in the upper half that tidy_kernel() and tidy_parted() care for. */
+static gva_t upper_gva(struct sm *m, enum sm_mode mode)
+{
+	struct sm_shape s = sm_shape_of(mode);
+	int top = 12 + 9 * (s.levels - 1), level;
+	gva_t gva = -1ul << (top + 9), page = (gva_t)sm_random(m, 32) << PAGE_SHIFT;
+
+	switch (sm_random(m, 5)) {
+	case 0:
+		return gva | 511ul << top | page;
+	case 1: case 2:
+		return gva | 510ul << top | 511ul << (top - 9) | page;
+	default:	/* as data: a root, a table below it, … */
+		for (level = s.levels; level > 1; level--)
+			gva |= (level == s.levels || sm_random(m, 2) ? 509ul : 509ul + sm_random(m, 3)) <<
+			       (12 + 9 * (level - 1));
+		return gva | (sm_random(m, 2) ? 509ul : sm_random(m, 4)) << 12;
+	}
+}
+
+static void go_to_space(struct sm *m, struct sm_vcpu *v, unsigned int i)
+{
+	if (sm_guest_cr3(m, v, m->space[v->mode][i]))
+		sm_guest_flush(m, v, MMU_LOAD_CR3);
+}
+
+/* An entry of the kernel's leaf table changes; what is flushed is one address of those it may be reached by, if any. */
+static void edit_kernel(struct sm *m, struct sm_vcpu *v, gva_t gva)
+{
+	gfn_t table = sm_pool_of(m, v->mode) + 5;
+	u64 entry = sm_random_page(m) << PAGE_SHIFT | P | RW | A | D | (sm_random(m, 4) ? G : 0);
+
+	guest_write(m, v, (table << PAGE_SHIFT) + (gva >> PAGE_SHIFT & 511) * 8, entry, 8);
+	flush_somehow(m, v, gva);
+}
+
+/* Two address spaces take turns, a process's or what the kernel and the user of one have. */
+static void take_turns(struct sm *m, struct sm_vcpu *v)
+{
+	struct sm_shape s = sm_shape_of(v->mode);
+	unsigned int a = sm_random(m, SM_SPACES), b = sm_random(m, SM_SPACES), i, j;
+	struct sm_vcpu *other = &m->vcpu[sm_random(m, SM_VCPUS)];
+
+	if (s.levels <= 3)
+		return settle(m, v);
+	tidy(m, v->mode);
+	tidy_kernel(m, v->mode);
+	tidy_parted(m, v->mode);
+	for (i = 0; i < 12; i++) {
+		gva_t gva = upper_gva(m, v->mode);
+
+		go_to_space(m, v, a);
+		touch(m, v, gva);
+		touch(m, v, gva);
+		go_to_space(m, v, b);
+		for (j = sm_random(m, 3); j > 0; j--)
+			touch(m, v, upper_gva(m, v->mode));
+		if (!other->in_core && other->mode == v->mode)
+			touch(m, other, upper_gva(m, v->mode));
+		edit_kernel(m, v, gva);
+		if (sm_random(m, 2))
+			go_to_space(m, v, a);
+		touch(m, v, gva);
+	}
 }
 
 static void change_registers(struct sm *m, struct sm_vcpu *v)
@@ -414,9 +501,11 @@ static void guest_op(struct sm *m, struct sm_vcpu *v, unsigned int what)
 		change_registers(m, v);
 	else if (what < 208)
 		reuse_table(m, v);
-	else if (what < 211)
+	else if (what < 210)
 		settle(m, v);
-	else if (what < 213)
+	else if (what < 212)
+		take_turns(m, v);
+	else if (what < 214)
 		unmap_many(m, v);
 	else
 		sm_read_mapped(m, v, sm_random_gva(m, v->mode));

@@ -41,6 +41,8 @@ unsigned int sm_random_index(struct sm *m, enum sm_mode mode, int level)
 	case 0:
 		return last;
 	case 1:
+		if (level == s.levels && level > 3)
+			return last - sm_random(m, 3);
 		return level == 1 || s.levels == 2 ? sm_random(m, last + 1) : 0;
 	case 2: case 3:
 		return 2;

@@ -5,11 +5,11 @@
  * under all of them. Built with the address sanitizer and with the thread sanitizer.
  *
  * Each guest has a leaf table of its own, and some entries of a kernel's table in the upper half,
- * where pages may be global: of these it knows what it must see after a flush, whatever the others
- * do. One more table belongs to all. It writes its tables as an emulator would, or by itself, through
- * an entry that maps them, which mmu/ protects when they come to rest. As in mmu_threads.c a guest is inside
- * while its counter is odd, a flush waits for everybody who is, and a copy that migration made
- * may in the end not be older than its page.
+ * where pages may be global, and of one there below tables in which roots differ: of these it knows
+ * what it must see after a flush, whatever the others do. One more table belongs to all. It writes its
+ * tables as an emulator would, or by itself, through an entry that maps them, which mmu/ protects when
+ * they come to rest. As in mmu_threads.c a guest is inside while its counter is odd, a flush waits for
+ * everybody who is, and a copy that migration made may in the end not be older than its page.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -18,17 +18,19 @@
 #include "mmu/shadow.h"
 
 #define GFNS	512
-#define TABLES	16		/* gfns below: tables */
+#define TABLES	20		/* gfns below: tables */
 #define GUESTS	3
 #define SHARED	GUESTS		/* index in the page directory */
 #define KERNEL	(GUESTS + 1)	/* its leaf table is the next one, below tables of the upper half */
+#define PARTED	(GUESTS + 6)	/* its leaf table is below two tables that roots have in two kinds */
 #define PTES	64
-#define OWN	PTES		/* entries behind those: the guest's leaf table, and the kernel's */
+#define OWN	PTES		/* entries behind those: the guest's leaf table, the kernel's, and the parted one */
 #define KERNEL_GVA	0xffffff8000000000ul
+#define PARTED_GVA	0xffffff0000000000ul
 #define GLOBAL	0x100
 #define FIRST_PFN	(1ull << 20)
 
-static const gfn_t roots[] = { 1, 2, 12, 13 };	/* all with the same tables below */
+static const gfn_t roots[] = { 1, 2, 12, 13 };	/* all with the same tables below, but for PARTED */
 
 static struct mmu_vm vm;
 static struct mmu_vcpu vcpu[GUESTS];
@@ -222,10 +224,13 @@ static void load(int me, unsigned int what, unsigned int space)
 /* Tables: level 3 at 3, level 2 at 4, leaf tables from 5 on; the kernel's other ones behind its leaf table. */
 #define LEAF_TABLE(table)	(5 + (table))
 #define KERNEL_TABLE(level)	(LEAF_TABLE(KERNEL) + (level) - 1)
+#define PARTED_TABLE(kind, level)	(LEAF_TABLE(PARTED) + 2 * (kind) + (level) - 1)
 
 static gva_t gva_of(int table, int i)
 {
-	return table == KERNEL ? KERNEL_GVA | (gva_t)i << 12 : (gva_t)table << 21 | (gva_t)i << 12;
+	gva_t base = table == KERNEL ? KERNEL_GVA : table == PARTED ? PARTED_GVA : (gva_t)table << 21;
+
+	return base | (gva_t)i << 12;
 }
 
 /* By an emulator. */
@@ -239,7 +244,7 @@ static void edit(int table, int i, u64 pte)
 /* By the guest, where it has the table mapped. False: it could not. */
 static bool edit_mapped(int me, int table, int i, u64 pte)
 {
-	struct access a = { gva_of(me, OWN + (table == KERNEL)), true,
+	struct access a = { gva_of(me, OWN + (table == KERNEL) + 2 * (table == PARTED)), true,
 			    &memory[LEAF_TABLE(table)][i], pte };
 
 	return run_access(me, &a, true, (u64)LEAF_TABLE(table) << PAGE_SHIFT | 7);
@@ -264,15 +269,15 @@ static void change(int me, u64 *rng, int table, int i, u64 *known, u64 pte)
 static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 {
 	int i = next_random(rng) % PTES, what = next_random(rng) % 16;
-	bool kernel = next_random(rng) & 1;
-	int table = kernel ? KERNEL : me, index = kernel ? me * PTES + i : i;
+	int which = 1 + next_random(rng) % 3;
+	int table = which == 1 ? me : which == 2 ? KERNEL : PARTED, index = which > 1 ? me * PTES + i : i;
 	u64 pte = (TABLES + next_random(rng) % (GFNS - TABLES)) << PAGE_SHIFT |
 		  (next_random(rng) % 4 ? 7 : next_random(rng) % 8);
 	struct access a = { .write = next_random(rng) & 1 };
 
 	if (what < 4) {
-		pte |= kernel && next_random(rng) % 4 ? GLOBAL : 0;
-		change(me, rng, table, index, &known[kernel][i], pte);
+		pte |= which > 1 && next_random(rng) % 4 ? GLOBAL : 0;
+		change(me, rng, table, index, &known[which - 1][i], pte);
 	} else if (what == 4) {
 		edit(SHARED, i, pte);
 		mmu_invlpg(&vcpu[me], gva_of(SHARED, i));
@@ -283,14 +288,14 @@ static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 		run_access(me, &a, false, 0);
 	} else {
 		a.gva = gva_of(table, index);
-		run_access(me, &a, true, known[kernel][i]);
+		run_access(me, &a, true, known[which - 1][i]);
 	}
 }
 
 static void *guest(void *arg)
 {
 	int me = (int)(long)arg;
-	u64 rng = 0x1234567 * (me + 1), known[2][PTES] = { { 0 } };
+	u64 rng = 0x1234567 * (me + 1), known[3][PTES] = { { 0 } };
 	unsigned int changes = ~0u;
 
 	while (!READ_ONCE(stop)) {
@@ -395,6 +400,7 @@ static void make_tables(void)
 	for (i = 0; i < (int)ARRAY_SIZE(roots); i++) {
 		memory[roots[i]][0] = 3 << PAGE_SHIFT | 7;
 		memory[roots[i]][511] = KERNEL_TABLE(3) << PAGE_SHIFT | 7;
+		memory[roots[i]][510] = (u64)PARTED_TABLE(i & 1, 3) << PAGE_SHIFT | 7;
 	}
 	memory[KERNEL_TABLE(3)][0] = KERNEL_TABLE(2) << PAGE_SHIFT | 7;
 	memory[KERNEL_TABLE(2)][0] = KERNEL_TABLE(1) << PAGE_SHIFT | 7;
@@ -404,6 +410,11 @@ static void make_tables(void)
 	for (i = 0; i < GUESTS; i++) {
 		memory[LEAF_TABLE(i)][OWN] = (u64)LEAF_TABLE(i) << PAGE_SHIFT | 7;
 		memory[LEAF_TABLE(i)][OWN + 1] = (u64)LEAF_TABLE(KERNEL) << PAGE_SHIFT | 7;
+		memory[LEAF_TABLE(i)][OWN + 2] = (u64)LEAF_TABLE(PARTED) << PAGE_SHIFT | 7;
+	}
+	for (i = 0; i < 2; i++) {
+		memory[PARTED_TABLE(i, 3)][0] = (u64)PARTED_TABLE(i, 2) << PAGE_SHIFT | 7;
+		memory[PARTED_TABLE(i, 2)][0] = (u64)LEAF_TABLE(PARTED) << PAGE_SHIFT | 7;
 	}
 }
 
