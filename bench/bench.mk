@@ -10,6 +10,7 @@
 #	make bench-shadow-worth   shadow mode without each of its parts: build/bench/shadow-worth.json
 #
 # BENCH_ENGINES, BENCH_OPS (separated by spaces) and BENCH_BOOTS choose a part;
+# BENCH_APPEND goes to the guests' command line (pti=on).
 # BENCH_FLAGS=--json prints the JSON instead of the table.
 
 BENCH_ENGINES ?= native kvm:nested kvm:shadow penumbra:nested
@@ -18,6 +19,7 @@ BENCH_BOOTS   ?= 3
 BENCH_KERNEL  ?= 6.1
 BENCH_TIMEOUT ?= 1500
 BENCH_FLAGS   ?=
+BENCH_APPEND  ?=
 BENCH_RAM_ENGINES ?= kvm:nested kvm:nested+file penumbra:nested penumbra:nested+file
 # What the parameter shadow_without knows, one by one, some that stand in for each other, and all.
 WORTH_PARTS   ?= fast neighbours ahead roots rest busy plan global large batch torn exits
@@ -65,7 +67,7 @@ define bench_run
 	@appliance/run --icount --engine none --kernel $(BENCH_KERNEL) --smp 1 --mem 2048 \
 		--share $(BENCH_SHARE) --timeout $(BENCH_TIMEOUT) -- \
 		/share/in-host.sh $(2) /share /share/$(1).tsv '$(BENCH_ENGINES)' '$(BENCH_BOOTS)' \
-		'$(shell echo $(BENCH_OPS) | tr ' ' ,)' || test -s $(BENCH_SHARE)/$(1).tsv
+		'$(shell echo $(BENCH_OPS) | tr ' ' ,)' '$(BENCH_APPEND)' || test -s $(BENCH_SHARE)/$(1).tsv
 	@bench/report $(BENCH_FLAGS) $(BENCH_SHARE)/$(1).tsv $(BUILD)/bench/$(1).json
 endef
 

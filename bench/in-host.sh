@@ -4,20 +4,20 @@
 # Runs in the test host, as root, with no hypervisor loaded: measures each
 # engine in turn, loading and unloading its modules, all in one boot.
 #
-#	in-host.sh ops|reasons|exits|scale=N,N DIR RESULT ENGINES BOOTS [OPS]
+#	in-host.sh ops|reasons|exits|scale=N,N DIR RESULT ENGINES BOOTS [OPS [APPEND]]
 #
 # ops measures the operations, reasons counts exits by reason meanwhile, exits
 # measures single exits, scale=N,N the operations by N processes at once (a guest has
 # as many processors as the last N says).  DIR holds what bench.mk put there: the programs, bench.cpio
 # and the module penumbra_kvm.ko for this host's kernel.  OPS (operations, or kinds
-# of exits) is a list separated by commas, "" for all.  Each engine boots a guest
+# of exits) is a list separated by commas, "" for all; APPEND goes to the guest's command line.  Each engine boots a guest
 # once for the operations and BOOTS-1 times more for the boot figures alone.
 # ENGINE+file is the engine with the guest's RAM in a file of penumbra_mem, 2 MiB
 # frames allowed, as anonymous memory is with the kernel's defaults.
 # penumbra:shadow-PART,PART is shadow mode without these parts (docs/abi.md, shadow_without).
 set -eu
 
-mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all}
+mode=$1 dir=$2 result=$3 engines=$4 boots=$5 ops=${6:-all} append=${7:-}
 reasons=
 [ "$mode" = reasons ] && reasons=--reasons
 scale='' guest_processors=1
@@ -80,7 +80,7 @@ guest() {
 		qemu-system-x86_64 -nodefaults -no-user-config -display none \
 		-no-reboot -accel kvm $(engine_flags "$engine") -smp "$guest_processors" -m 1024 \
 		-kernel /boot/guest/vmlinuz -initrd "$work/bench.cpio" \
-		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops${scale:+ bench_scale=$scale}"
+		-append "console=ttyS0 quiet nokaslr panic=-1 bench_ops=$guest_ops${scale:+ bench_scale=$scale}${append:+ $append}"
 }
 
 measure() {
