@@ -205,6 +205,12 @@ struct page *virt_to_page(const void *p)
 	return &pages[((const char *)p - arena) / PAGE_SIZE];
 }
 
+static struct {
+	const spinlock_t *lock;
+	unsigned int nth;
+	void (*step)(void);
+} before;
+
 static bool holds(const pthread_t *owner)
 {
 	return pthread_equal(__atomic_load_n(owner, __ATOMIC_RELAXED), pthread_self());
@@ -222,10 +228,31 @@ static void spin_taken(spinlock_t *l)
 	__atomic_store_n(&l->held, 1, __ATOMIC_RELAXED);
 }
 
+void kapi_before_lock(const spinlock_t *lock, unsigned int nth, void (*step)(void))
+{
+	before.lock = lock;
+	before.nth = nth;
+	before.step = step;
+}
+
+bool kapi_stepped(void)
+{
+	return !before.lock;
+}
+
+static void step_before(const spinlock_t *l)
+{
+	if (l != before.lock || --before.nth)
+		return;
+	before.lock = NULL;
+	before.step();
+}
+
 void spin_lock(spinlock_t *l)
 {
 	if (kapi_spin_held(l))
 		abort();
+	step_before(l);
 	pthread_mutex_lock(&l->m);
 	spin_taken(l);
 }

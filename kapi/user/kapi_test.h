@@ -26,4 +26,12 @@ void kapi_warn_quiet(bool quiet);
  */
 void kapi_set_resched(bool (*ask)(void), void (*others)(void));
 
+/*
+ * What another processor does before @lock is taken for the @nth time from now (1 = the next one), once. The locks
+ * held there stay held: what @step takes of them is a deadlock, which ends the program.
+ */
+void kapi_before_lock(const spinlock_t *lock, unsigned int nth, void (*step)(void));
+/* Has it been done? */
+bool kapi_stepped(void);
+
 #endif
