@@ -262,7 +262,8 @@ static inline bool mmu_sp_leaf(const struct mmu_spage *sp, u64 entry)
 
 /*
  * Make entries[i], empty until now, map P2M's leaf p2m (of level plevel) for gpte.
- * grant: ACC_* to grant. Needs mmu_entry_ready(). hot: set accessed, and dirty if written.
+ * grant: ACC_* to grant. Needs mmu_entry_ready(). hot: set accessed, and dirty if written. Does nothing if
+ * the guest happens to change its entry.
  */
 void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte,
 		   unsigned int grant, u64 p2m, int plevel, bool hot, bool written);
@@ -300,7 +301,7 @@ bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, boo
 
 /* ---- shadow.c ---- */
 
-/* Map what entries around i want and P2M has. sp->lock held; entries[i] was just mapped. */
+/* Map what entries around i want and P2M has. sp->lock held; entries[i] was what the fault was about. */
 void mmu_map_neighbours(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i);
 
 /* ---- shadow_fast.c ---- */

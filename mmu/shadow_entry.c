@@ -98,24 +98,19 @@ static u64 leaf_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp
 	return sp->role.bytes4 ? bits : bits | (gpte & PT_KEY);
 }
 
-static bool is_nonglobal(const struct mmu_spage *sp, u64 entry)
-{
-	return !sp->role.direct && !(entry & PT_GLOBAL);
-}
-
 /*
- * entries[i] has become a leaf for gpte. If it is the first one of the table that a load of CR3 is meant for,
- * one that is on its way may have passed by: so the guest's entry is read once more (see shadow_visit.c).
+ * entries[i] is about to become the leaf `entry`, for gpte. If it is the first one of the table that a load of CR3
+ * is meant for, one that is on its way may pass the table by: so visits begin, and then the guest's entry is
+ * read once more (see shadow_visit.c). False: it has changed.
  */
-static void begin_visits(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 gpte)
+static bool begin_visits(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i, u64 gpte, u64 entry)
 {
-	if (READ_ONCE(sp->visit) || READ_ONCE(sp->traced) || !is_nonglobal(sp, mmu_sp_entry(sp, i)))
-		return;
+	if (READ_ONCE(sp->visit) || READ_ONCE(sp->traced) || sp->role.direct || (entry & PT_GLOBAL))
+		return true;
 	WRITE_ONCE(sp->visit, true);
 	mmu_spage_wants_visit(vm->shadow, sp);
 	mmu_shape_changed(vm);
-	if (mmu_guest_entry(sp, i) != gpte)
-		mmu_entry_remove(vm, sp, i);
+	return mmu_guest_entry(sp, i) == gpte;
 }
 
 bool mmu_entry_ready(struct mmu_vcpu *vcpu, const struct mmu_spage *sp, gfn_t gfn)
@@ -164,6 +159,8 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 		entry |= PT_P2M_WRITE;
 	if (hot)
 		entry |= PT_ACCESSED;
+	if (!begin_visits(vm, sp, i, gpte, entry))
+		return;
 
 	spin_lock(&region->lock);
 	if ((grant & ACC_WRITE) && !(level == 1 && mmu_traced(region, gfn)))
@@ -178,7 +175,6 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	__set_bit(i, sp->present);
 	sp->nr_present++;
 	atomic64_inc(&vm->stat.shadow_leaves);
-	begin_visits(vm, sp, i, gpte);
 }
 
 /*
@@ -378,6 +374,10 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	u64 old = mmu_sp_entry(sp, i), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
 	bool write = (grant & ACC_WRITE) && (gpte & PT_DIRTY);
 
+	if (!begin_visits(vm, sp, i, gpte, bits)) {
+		mmu_entry_remove(vm, sp, i);
+		return;
+	}
 	if (write && !(old & PT_WRITE))
 		write = (old & PT_P2M_WRITE) && may_write(vm, sp, mmu_snap_gfn(sp, gpte));
 	do {
@@ -387,7 +387,6 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 		part_gone(vm->shadow);
 	WRITE_ONCE(sp->snap[i], gpte);
 	WRITE_ONCE(vm->shadow->stale, true);
-	begin_visits(vm, sp, i, gpte);
 }
 
 void mmu_entry_update(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)

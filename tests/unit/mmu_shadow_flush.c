@@ -66,10 +66,46 @@ static void test_flush_amid_a_link(void **state)
 	assert_int_equal(reached(0, KERNEL), PAGE_B);
 }
 
+/* What another vCPU does in the middle of the next one's fault, before that takes list_lock for the nth time. */
+static void meanwhile(unsigned int nth, void (*step)(void))
+{
+	kapi_before_lock(&m.vm.shadow->list_lock, nth, step);
+}
+
+#define OTHER		20		/* of a kernel's leaf table: a page that is not global */
+
+static u64 entry_then;
+
+static void change_first_visited(void)
+{
+	struct mmu_spage *sp = mmu_spage_next(m.vm.shadow, KERNEL_TABLE(1), NULL);
+
+	put(KERNEL_TABLE(1), OTHER, to(PAGE_B, OPEN));
+	load_cr3(1, ROOT);
+	entry_then = mmu_sp_entry(sp, OTHER);
+}
+
+/*
+ * The first page of a kernel's leaf table that is not global. Until the table is visited a load of CR3 passes by: so the entry
+ * may not be there yet, or the vCPU that has just loaded CR3 would have what the guest has changed in its TLB.
+ */
+static void test_flush_amid_first_visited(void **state)
+{
+	put_kernel();
+	put(KERNEL_TABLE(1), OTHER, to(PAGE_A, OPEN));
+	load_cr3(1, ROOT);
+	meanwhile(1, change_first_visited);
+	assert_int_equal(reached(0, KERNEL + OTHER * PAGE_SIZE), PAGE_B);
+	assert_true(kapi_stepped());
+	assert_int_equal(entry_then, 0);
+}
+
 /* mmu_shadow_flush [PATTERN] */
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = { TEST(flush_amid_another), TEST(flush_amid_a_link) };
+	const struct CMUnitTest tests[] = {
+		TEST(flush_amid_another), TEST(flush_amid_a_link), TEST(flush_amid_first_visited),
+	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
 	if (argc > 1)
