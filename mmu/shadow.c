@@ -169,6 +169,17 @@ static union mmu_role child_role(const struct fault *f, const struct mmu_spage *
 	return role;
 }
 
+/* Another vCPU may have found a new table, linked it elsewhere, and filled it. */
+static bool is_filled(struct mmu_spage *sp)
+{
+	bool filled;
+
+	mmu_spage_lock(sp);
+	filled = sp->nr_present;
+	mmu_spage_unlock(sp);
+	return filled;
+}
+
 /* The table below entries[i] for gpte; linked if it is not. */
 static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f,
 				    struct mmu_spage *sp, unsigned int i, u64 gpte, bool kernel)
@@ -200,9 +211,9 @@ static struct mmu_spage *link_below(struct mmu_vcpu *vcpu, const struct fault *f
 	child = mmu_spage_get(vcpu, gfn, role, &found);
 	if (!child)
 		return NULL;
-	if (found || child->visit)
+	if (found || !role.direct)
 		mmu_link_begin(vcpu->vm, sp, i);
-	if (found)
+	if (found || is_filled(child))
 		mmu_sync_found(vcpu, child, sp, i);
 	mmu_entry_link(vcpu, sp, i, gpte, child);
 	return child;

@@ -100,11 +100,83 @@ static void test_flush_amid_first_visited(void **state)
 	assert_int_equal(entry_then, 0);
 }
 
+/* A leaf table below two directories, of two roots. */
+#define LEAF		KERNEL_TABLE(25)
+#define DIRECTORY(level)	KERNEL_TABLE(20 + (level))
+#define NEAR_TABLE(i)	(111 + (i))	/* where the guest's tables and pages are mapped small */
+#define GVA_A		(5ul << 21)	/* in ROOT */
+#define GVA_B		(3ul << 21)	/* in ROOT_B */
+
+static void fill_and_flush(void)
+{
+	assert_int_equal(reached(1, GVA_B), PAGE_A);
+	put(LEAF, 0, to(PAGE_B, OPEN));
+	load_cr3(2, ROOT);
+}
+
+/* The first vCPU's directory and all below it are at rest: a load of CR3 need not take its lock. */
+static void directory_rests(void)
+{
+	struct mmu_spage *sp = mmu_spage_next(m.vm.shadow, TABLE(2), NULL);
+	int i, page;
+
+	/* Enough leaf tables with enough pages, and the directory mapped by a small page. */
+	for (i = 1; i < 4; i++)
+		put(TABLE(2), i, to(NEAR_TABLE(i), OPEN));
+	put(TABLE(2), 6, to(0, OPEN | 0x80));
+	for (page = 0; page < 32; page++) {
+		put(TABLE(1), page, to(PAGE_A, OPEN));
+		reached(0, page << PAGE_SHIFT);
+		for (i = 1; i < 4; i++) {
+			put(NEAR_TABLE(i), page, to(PAGE_A, OPEN));
+			reached(0, i << 21 | page << PAGE_SHIFT);
+		}
+	}
+	reached(0, (6ul << 21) + (TABLE(2) << PAGE_SHIFT));
+	for (i = 0; i < 1000 && mmu_spage_needs_visit(sp); i++) {
+		load_cr3(0, ROOT);
+		load_cr3(1, ROOT_B);	/* some tables at a time are put to rest */
+	}
+	assert_true(sp->traced);
+	assert_false(mmu_spage_busy(sp));
+}
+
+/* A table that is new to its linker, but found and filled by another vCPU before it is linked. */
+static void test_flush_amid_link_of_new(void **state)
+{
+	int i;
+
+	for (i = 0; i < 16; i++)
+		put(LEAF, i, to(PAGE_A, OPEN));
+	put(TABLE(2), 5, to(LEAF, OPEN));
+	put(ROOT_B >> PAGE_SHIFT, 0, to(DIRECTORY(3), OPEN));
+	put(DIRECTORY(3), 0, to(DIRECTORY(2), OPEN));
+	put(DIRECTORY(2), 0, to(TABLE(1), OPEN));
+	put(DIRECTORY(2), 3, to(LEAF, OPEN));
+	load_cr3(1, ROOT_B);
+	reached(1, GVA);
+	reached(2, GVA);
+	directory_rests();
+	/* The first time is for the list of all pages. */
+	meanwhile(2, fill_and_flush);
+	reached(0, GVA_A + 0x3000);
+	assert_true(kapi_stepped());
+	assert_int_equal(reached(2, GVA_A), PAGE_B);
+}
+
+static const struct sm_config small = { .name = "small", .mode = SM_LONG, .levels = 4, .max_leaf = 1 };
+
+static int setup_small(void **state)
+{
+	return setup_for(&small);
+}
+
 /* mmu_shadow_flush [PATTERN] */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(flush_amid_another), TEST(flush_amid_a_link), TEST(flush_amid_first_visited),
+		cmocka_unit_test_setup_teardown(test_flush_amid_link_of_new, setup_small, teardown),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
