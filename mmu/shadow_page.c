@@ -343,8 +343,8 @@ void mmu_spages_rest(struct mmu_shadow *shadow, gfn_t gfn, bool traced)
 	while ((sp = mmu_spage_next(shadow, gfn, sp))) {
 		if (sp->traced == traced)
 			continue;
-		WRITE_ONCE(sp->traced, traced);
 		WRITE_ONCE(sp->visit, !traced);
+		smp_store_release(&sp->traced, traced);		/* who sees that it rests no more visits it */
 		WRITE_ONCE(sp->rests, 0);
 		if (traced)
 			continue;

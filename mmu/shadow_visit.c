@@ -165,7 +165,7 @@ static bool to_compare(const struct mmu_spage *sp, enum mmu_sync_kind kind)
 		return false;
 	if (kind == MMU_SYNC_GLOBAL)
 		return true;
-	if (READ_ONCE(sp->traced))
+	if (smp_load_acquire(&sp->traced))
 		return kind == MMU_SYNC_TRACED;
 	return READ_ONCE(sp->visit);
 }
