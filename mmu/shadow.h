@@ -162,12 +162,13 @@ struct mmu_spage {
  */
 struct mmu_upper {
 	u64 key[MMU_ENTRIES / 2];	/* the table and rights that all roots with an entry have; 0: none, or they differ */
-	unsigned long known[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* the key is not 0 */
+	unsigned long known[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* the key is not 0, or soon */
 	unsigned long differs[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* roots do not agree: no kernel's tables below */
 	unsigned long due[BITS_TO_LONGS(MMU_ENTRIES / 2)];	/* a root has been found that does not */
 	u8 strikes[MMU_ENTRIES / 2];	/* how often that was */
 	bool is_due, any_differs;	/* some slot is */
 	bool look;			/* do roots still differ? To be found out */
+	unsigned int looked;		/* … in the slots from here on */
 	u64 next, again;		/* … when shadow->syncs is next; so much after the last time */
 };
 

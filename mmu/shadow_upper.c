@@ -55,12 +55,13 @@ bool mmu_upper_agrees(struct mmu_shadow *shadow, const struct mmu_spage *root, u
 		return true;
 	if (test_bit(slot, upper->differs))
 		return false;
+	/* Before the key: who finds that may fill the tables, and a flush of everything goes by what is known. */
+	set_bit(slot, upper->known);
 	/* Two vCPUs may be the first at once, each with another table. */
 	if (known || (!try_cmpxchg64(&upper->key[slot], &known, key) && known != key)) {
 		set_bit(slot, upper->due);
 		WRITE_ONCE(upper->is_due, true);
 	}
-	set_bit(slot, upper->known);
 	return true;
 }
 
@@ -80,19 +81,24 @@ struct mmu_spage *mmu_upper_table(struct mmu_shadow *shadow, const struct mmu_sp
 	return mmu_spage_find(shadow, (key & PT_ADDR) >> PAGE_SHIFT, role);
 }
 
-/* No root has anything in the slot any more: whoever is the next begins anew. */
-static void leave_slot(struct mmu_vm *vm, unsigned int slot)
+/* No root has anything in the slot any more: whoever is the next begins anew. Returns how much work it was. */
+static long leave_slot(struct mmu_vm *vm, unsigned int slot)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	unsigned int i = MMU_ENTRIES / 2 + slot;
 	struct mmu_spage *sp;
+	long work = shadow->nr_roots;
 
-	list_for_each_entry(sp, &shadow->roots, root_link)
-		if (test_bit(i, sp->present))
-			mmu_entry_remove(vm, sp, i);
+	list_for_each_entry(sp, &shadow->roots, root_link) {
+		if (!test_bit(i, sp->present))
+			continue;
+		mmu_entry_remove(vm, sp, i);
+		work += SHADOW_STEP;
+	}
 	WRITE_ONCE(shadow->upper.key[slot], 0);
 	clear_bit(slot, shadow->upper.known);
 	vm->flush_due = true;
+	return work;
 }
 
 /* Roots are looked at again later. */
@@ -137,21 +143,28 @@ static bool still_differs(const struct mmu_shadow *shadow, unsigned int slot)
 	return false;
 }
 
+/* Slot after slot; where the lock was held for long enough, the next chores go on. */
 static void join_roots(struct mmu_vm *vm)
 {
 	struct mmu_shadow *shadow = vm->shadow;
 	struct mmu_upper *upper = &shadow->upper;
+	long work = SHADOW_HOLD;
 	struct mmu_spage *sp;
-	unsigned int slot;
 
-	for_each_set_bit(slot, upper->differs, MMU_ENTRIES / 2) {
-		if (still_differs(shadow, slot))
+	for (; upper->looked < MMU_ENTRIES / 2 && work > 0; upper->looked++) {
+		if (!test_bit(upper->looked, upper->differs))
 			continue;
-		leave_slot(vm, slot);
-		clear_bit(slot, upper->differs);
+		work -= shadow->nr_roots;
+		if (still_differs(shadow, upper->looked))
+			continue;
+		work -= leave_slot(vm, upper->looked);
+		clear_bit(upper->looked, upper->differs);
 	}
+	if (upper->looked < MMU_ENTRIES / 2)
+		return;
 	list_for_each_entry(sp, &shadow->roots, root_link)
 		sp->loaded = false;
+	upper->looked = 0;
 	upper->again = min_t(u64, 2 * upper->again, UPPER_AGAIN_MAX);
 	look_later(shadow);
 	WRITE_ONCE(upper->any_differs, !bitmap_empty(upper->differs, MMU_ENTRIES / 2));
