@@ -17,7 +17,8 @@
  *
  * That the notifiers come after the change is all right here: nothing is freed, and what counts
  * is that a hypervisor has no entry for writing when we are done. It drops those it has, and
- * any that it makes from an answer older than the notifier.
+ * any that it makes from an answer older than the notifier. That a flush is due tells its audit
+ * not to look in between.
  *
  * Areas and tables stay while i_mmap_rwsem is held: it is taken for writing before either goes.
  */

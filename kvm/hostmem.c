@@ -17,6 +17,7 @@
  * in the way a store by the process itself would.
  */
 #include <linux/mm.h>
+#include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include "compat.h"
@@ -171,6 +172,16 @@ static void answer_slow(struct mmu_host_page *out, const struct pn_slot *slot, g
 		answer_error(out, ret);
 }
 
+/*
+ * Is somebody in the midst of changing the host's tables? A filesystem may take the right to write before it
+ * notifies us (fs/protect.c). It then waits for vm->mmu.lock, which the audit holds: so ask after reading the tables.
+ */
+static bool host_is_changing(const struct pn_vm *vm)
+{
+	smp_rmb();
+	return mm_tlb_flush_pending(vm->mm);
+}
+
 static void gfn_to_page(struct mmu_vm *mmu, gfn_t gfn, unsigned int flags,
 			struct mmu_host_page *out)
 {
@@ -191,8 +202,11 @@ static void gfn_to_page(struct mmu_vm *mmu, gfn_t gfn, unsigned int flags,
 		answer_error(out, -EIO);
 		return;
 	}
-	if (answer_fast(out, slot, gfn, flags))
+	if (answer_fast(out, slot, gfn, flags)) {
+		if (unlikely(flags & MMU_HOST_AUDIT) && host_is_changing(vm))
+			out->kind = MMU_HOST_SLEEP;
 		return;
+	}
 	if (flags & MMU_HOST_ATOMIC)
 		out->kind = MMU_HOST_SLEEP;
 	else

@@ -51,7 +51,7 @@ static void check_answer(struct audit *a, const struct mmu_iter *it)
 	if (mmu_being_changed(a->vm, it->gfn, end))
 		return;
 	page.around_nr = 0;
-	a->vm->host->gfn_to_page(a->vm, it->gfn, MMU_HOST_ATOMIC, &page);
+	a->vm->host->gfn_to_page(a->vm, it->gfn, MMU_HOST_ATOMIC | MMU_HOST_AUDIT, &page);
 	if (page.kind == MMU_HOST_SLEEP)
 		return;
 	if (page.kind != MMU_HOST_RAM) {

@@ -64,6 +64,7 @@ enum mmu_host_kind {
 #define MMU_HOST_WRITE	BIT(0)	/* will be written: break copy-on-write, refuse read-only slots */
 #define MMU_HOST_ATOMIC	BIT(1)	/* must not sleep: MMU_HOST_SLEEP when it would have to */
 #define MMU_HOST_AROUND	BIT(2)	/* neighbours are welcome if they come cheap */
+#define MMU_HOST_AUDIT	BIT(3)	/* mmu_audit() asks: MMU_HOST_SLEEP in the midst of a change of which we are told later */
 
 /* A neighbour: present in the host's page tables. 0 = none. */
 #define MMU_AROUND_PRESENT	BIT_ULL(0)
