@@ -51,7 +51,7 @@ static bool parts_gone(struct mmu_vcpu *vcpu)
 bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 {
 	struct mmu_vm *vm = vcpu->vm;
-	struct mmu_spage *sp;
+	struct mmu_spage *sp, *below;
 
 	vcpu->stat.invlpg++;
 	if (!vm->shadow || !vcpu->root)
@@ -67,8 +67,10 @@ bool mmu_invlpg(struct mmu_vcpu *vcpu, gva_t gva)
 		/* The other half of what may be 4 MiB to the guest. */
 		if (sp->role.bytes4 && sp->role.level == 2)
 			invlpg_entry(vcpu, sp, i ^ 1);
+		/* Under the lock: who unlinks it has said so (parts_gone) when the lock is free again. */
+		below = sp->role.level > 1 ? invlpg_below(vcpu, sp, i) : NULL;
 		mmu_spage_unlock(sp);
-		sp = sp->role.level > 1 ? invlpg_below(vcpu, sp, i) : NULL;
+		sp = below;
 	}
 	read_unlock(&vm->lock);
 	return parts_gone(vcpu);
@@ -201,7 +203,7 @@ static enum load load_root(struct mmu_vcpu *vcpu, unsigned int what, struct mmu_
 		s->kind = MMU_SYNC_GLOBAL;
 	if (found && !mmu_sync_root(vcpu, sp, s))
 		return PAUSED;
-	if ((what & MMU_LOAD_ALL) && vcpu->levels > 3 && !mmu_sync_upper(vcpu, sp, s)) {
+	if (s->kind == MMU_SYNC_GLOBAL && vcpu->levels > 3 && !mmu_sync_upper(vcpu, sp, s)) {
 		mmu_spage_orphaned(shadow, sp);		/* it may be new, and nobody's yet */
 		return PAUSED;
 	}

@@ -164,6 +164,21 @@ static void test_flush_amid_link_of_new(void **state)
 	assert_int_equal(reached(2, GVA_A), PAGE_B);
 }
 
+/* Without CR4.PGE a load of CR3 flushes global pages, too, also in tables that the root lacks as yet. */
+static void test_flush_without_global_pages(void **state)
+{
+	put_kernel();
+	m.vcpu[1].paging.cr4 &= ~(u64)X86_CR4_PGE;
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	load_cr3(0, ROOT);
+	assert_int_equal(reached(0, KERNEL), PAGE_A);
+	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN | 0x100));
+	load_cr3(1, ROOT_B);
+	load_cr3(0, ROOT_B);
+	reached(0, KERNEL + 0x1000);
+	assert_int_equal(reached(1, KERNEL), PAGE_B);
+}
+
 static const struct sm_config small = { .name = "small", .mode = SM_LONG, .levels = 4, .max_leaf = 1 };
 
 static int setup_small(void **state)
@@ -176,6 +191,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(flush_amid_another), TEST(flush_amid_a_link), TEST(flush_amid_first_visited),
+		TEST(flush_without_global_pages),
 		cmocka_unit_test_setup_teardown(test_flush_amid_link_of_new, setup_small, teardown),
 	};
 
