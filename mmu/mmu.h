@@ -283,6 +283,7 @@ struct mmu_vcpu {
 	u64 role;			/* union mmu_role: what all its spages have in common */
 	u8 levels;			/* 3, 4 or 5 */
 	u64 leaf_rsvd[2];		/* [level - 1]: reserved bits of the guest's leaves */
+	bool globals;			/* entries may be global: shadow->globals at the last load */
 	struct mmu_spage *root;
 	struct mmu_spage *pae_root;	/* its own, made when first needed */
 	unsigned int next_plan;

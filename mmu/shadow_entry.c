@@ -80,10 +80,10 @@ static u64 type_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp
 }
 
 /* All of a leaf but the address, the write bit, accessed and dirty. */
-static u64 leaf_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp, u64 gpte,
+static u64 leaf_bits(const struct mmu_vcpu *vcpu, const struct mmu_spage *sp, u64 gpte,
 		     unsigned int grant)
 {
-	u64 bits = PT_PRESENT | type_bits(shadow, sp, gpte);
+	u64 bits = PT_PRESENT | type_bits(vcpu->vm->shadow, sp, gpte);
 
 	if (grant & ACC_USER)
 		bits |= PT_USER;
@@ -93,7 +93,7 @@ static u64 leaf_bits(const struct mmu_shadow *shadow, const struct mmu_spage *sp
 		bits |= PT_LARGE;
 	if (sp->role.direct)
 		return bits | (u64)sp->role.key << 59;
-	if (READ_ONCE(shadow->globals))
+	if (vcpu->globals)
 		bits |= gpte & PT_GLOBAL;
 	return sp->role.bytes4 ? bits : bits | (gpte & PT_KEY);
 }
@@ -154,7 +154,7 @@ void mmu_entry_map(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, 
 	u64 pfn = (p2m & PT_ADDR) >> PAGE_SHIFT, entry;
 
 	pfn = mmu_align(pfn, plevel) + (gfn & (mmu_level_pages(plevel) - 1));
-	entry = pfn << PAGE_SHIFT | leaf_bits(vm->shadow, sp, gpte, grant);
+	entry = pfn << PAGE_SHIFT | leaf_bits(vcpu, sp, gpte, grant);
 	if (p2m & vm->fmt->write)
 		entry |= PT_P2M_WRITE;
 	if (hot)
@@ -371,7 +371,7 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	const u64 keep = addr | PT_ACCESSED | PT_DIRTY | PT_P2M_WRITE;
 	struct mmu_vm *vm = vcpu->vm;
 	unsigned int grant = mmu_entry_access(sp, gpte);
-	u64 old = mmu_sp_entry(sp, i), new, bits = leaf_bits(vm->shadow, sp, gpte, grant);
+	u64 old = mmu_sp_entry(sp, i), new, bits = leaf_bits(vcpu, sp, gpte, grant);
 	bool write = (grant & ACC_WRITE) && (gpte & PT_DIRTY);
 
 	if (!begin_visits(vm, sp, i, gpte, bits)) {

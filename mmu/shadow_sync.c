@@ -258,6 +258,22 @@ void mmu_walk_env_of(const struct mmu_vcpu *vcpu, struct mmu_walk_env *env)
 	};
 }
 
+/*
+ * A vCPU makes global entries only if it has found, or said, that there may be some before it read what of the guest it
+ * makes them from: another one that has CR4.PGE off, and flushes, looks at it after it wrote that.
+ */
+static void note_globals(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
+{
+	struct mmu_shadow *shadow = vcpu->vm->shadow;
+
+	if (unlikely((p->cr4 & X86_CR4_PGE) && !READ_ONCE(shadow->globals)))
+		WRITE_ONCE(shadow->globals, true);
+	if (likely(vcpu->globals == READ_ONCE(shadow->globals)))
+		return;
+	vcpu->globals = READ_ONCE(shadow->globals);
+	smp_mb();
+}
+
 static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 {
 	struct mmu_walk_env env;
@@ -267,13 +283,10 @@ static void set_paging(struct mmu_vcpu *vcpu, const struct mmu_paging *p)
 		    p->amd == vcpu->paging.amd;
 
 	vcpu->paging = *p;
+	note_globals(vcpu, p);
 	/* Mostly it is another CR3 alone. */
 	if (likely(same))
 		return;
-	if ((p->cr4 & X86_CR4_PGE) && !READ_ONCE(vcpu->vm->shadow->globals)) {
-		WRITE_ONCE(vcpu->vm->shadow->globals, true);
-		smp_mb();	/* before the guest's entries: one that has it off looks at it after it wrote them */
-	}
 	vcpu->role = common_role(p);
 	vcpu->levels = table_levels(p);
 	mmu_walk_env_of(vcpu, &env);
