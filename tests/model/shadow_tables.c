@@ -5,7 +5,6 @@
 #define DIRECT		4	/* index in the root */
 #define OTHER_POOL	30	/* of modes that are not the configuration's */
 
-
 struct sm_shape sm_shape_of(enum sm_mode mode)
 {
 	switch (mode) {

@@ -10,13 +10,10 @@ static struct mmu_sync begin(enum mmu_sync_kind kind)
 	return s;
 }
 
-static struct mmu_spage *spage_of(int cpu, u64 cr3)
+/* Ours for a table of the guest that has one use only. */
+static struct mmu_spage *spage_of(gfn_t gfn)
 {
-	union mmu_role role = { .word = m.vcpu[cpu].mmu.role };
-
-	role.level = 4;
-	role.access = ACC_ALL;
-	return mmu_spage_find(m.vm.shadow, cr3 >> PAGE_SHIFT, role);
+	return mmu_spage_next(m.vm.shadow, gfn, NULL);
 }
 
 static void sync(int cpu, struct mmu_spage *sp, struct mmu_sync *s)
@@ -36,7 +33,7 @@ static void test_flush_amid_another(void **state)
 	struct mmu_sync first, second;
 
 	assert_int_equal(reached(0, GVA), PAGE_A);
-	root = spage_of(0, ROOT);
+	root = spage_of(ROOT >> PAGE_SHIFT);
 	first = begin(MMU_SYNC_VISIT);
 	sync(0, mmu_child_of(root, 0), &first);
 	put(TABLE(1), 0, to(PAGE_B, OPEN));
@@ -55,7 +52,7 @@ static void test_flush_amid_a_link(void **state)
 	put_kernel();
 	load_cr3(0, ROOT_B);
 	load_cr3(1, ROOT_B);
-	root = spage_of(0, ROOT_B);
+	root = spage_of(ROOT_B >> PAGE_SHIFT);
 	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN | 0x100));
 	s = begin(MMU_SYNC_GLOBAL);
 	sync(0, root, &s);
@@ -78,7 +75,7 @@ static u64 entry_then;
 
 static void change_first_visited(void)
 {
-	struct mmu_spage *sp = mmu_spage_next(m.vm.shadow, KERNEL_TABLE(1), NULL);
+	struct mmu_spage *sp = spage_of(KERNEL_TABLE(1));
 
 	put(KERNEL_TABLE(1), OTHER, to(PAGE_B, OPEN));
 	load_cr3(1, ROOT);
@@ -117,7 +114,7 @@ static void fill_and_flush(void)
 /* The first vCPU's directory and all below it are at rest: a load of CR3 need not take its lock. */
 static void directory_rests(void)
 {
-	struct mmu_spage *sp = mmu_spage_next(m.vm.shadow, TABLE(2), NULL);
+	struct mmu_spage *sp = spage_of(TABLE(2));
 	int i, page;
 
 	/* Enough leaf tables with enough pages, and the directory mapped by a small page. */
