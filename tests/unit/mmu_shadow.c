@@ -362,8 +362,6 @@ int main(int argc, char **argv)
 		TEST(plan_without_table_at_rest),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
+	begin_suite(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,6 +149,14 @@ static inline gfn_t reached(int cpu, gva_t gva)
 	return x.gpa >> PAGE_SHIFT;
 }
 
+/* TAP. argv[1], if there: the tests whose name it matches, e.g. 'test_root*'. */
+static inline void begin_suite(int argc, char **argv)
+{
+	cmocka_set_message_output(CM_OUTPUT_TAP);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+}
+
 #define TEST(f)		cmocka_unit_test_setup_teardown(test_##f, setup, teardown)
 
 #endif

@@ -192,8 +192,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_flush_amid_link_of_new, setup_small, teardown),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
+	begin_suite(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

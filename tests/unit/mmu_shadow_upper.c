@@ -291,8 +291,6 @@ int main(int argc, char **argv)
 		TEST(first_root), TEST(roots_agree_again),
 	};
 
-	cmocka_set_message_output(CM_OUTPUT_TAP);
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
+	begin_suite(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
