@@ -287,6 +287,16 @@ static void svm_new_asid(struct svm_vcpu *svm, struct svm_cpu *sc)
 	svm_dirty(svm, SVM_CLEAN_ASID);
 }
 
+/* VMRUN failed: the manual does not say whether it has flushed by then what it was asked to (15.5.1, 15.16.1). */
+static void svm_flush_still_due(struct svm_vcpu *svm, struct svm_cpu *sc)
+{
+	/* One for all ASIDs of a new generation was meant for other vCPUs as well: whoever comes next asks for it again. */
+	if (svm->vmcb->control.tlb_control == SVM_TLB_FLUSH_ALL) {
+		sc->next_asid = sc->nr_asids;
+		svm->asid_generation = 0;
+	}
+}
+
 void svm_tlb_flush(struct pn_vcpu *vcpu)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
@@ -413,8 +423,8 @@ static void svm_enter(struct pn_vcpu *vcpu)
 	if (unlikely(svm->vmcb->control.exit_code == SVM_EXIT_EXCEPTION + X86_TRAP_MC))
 		svm_host_machine_check();
 	if (unlikely(svm_entry_failed(svm))) {
-		/* The flush it may have been asked for is still due. */
 		svm->vmcb->control.clean = 0;
+		svm_flush_still_due(svm, sc);
 		svm_take_back(svm);
 		return;
 	}
