@@ -81,16 +81,6 @@ int pn_guest_read(struct pn_vcpu *vcpu, u64 gpa, void *buf, unsigned int len, bo
 	return read_page(vcpu, gpa, buf, len, atomic);
 }
 
-/*
- * What is written may be a table at rest. Called before the write, so that a vCPU that sees it and loads
- * CR3 has the table compared; and after it, should it have come to rest again meanwhile.
- */
-static void tables_written(struct pn_vcpu *vcpu, u64 gpa, unsigned int len)
-{
-	if (unlikely(mmu_is_shadow(&vcpu->vm->mmu)))
-		mmu_guest_written(&vcpu->vm->mmu, gpa, len);
-}
-
 static int write_page(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned int len,
 		      bool atomic)
 {
@@ -100,7 +90,7 @@ static int write_page(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned i
 
 	if (unlikely(ret))
 		return ret;
-	tables_written(vcpu, gpa, len);
+	mmu_guest_write_begin(&vcpu->vm->mmu, gpa, len);
 	if (atomic) {
 		pagefault_disable();
 		left = __copy_to_user_inatomic((void __user *)hva, buf, len);
@@ -108,9 +98,9 @@ static int write_page(struct pn_vcpu *vcpu, u64 gpa, const void *buf, unsigned i
 	} else {
 		left = __copy_to_user((void __user *)hva, buf, len);
 	}
+	mmu_guest_write_end(&vcpu->vm->mmu);
 	/* Also when only a part was written. */
 	pn_slot_mark_dirty(slot, gpa >> PAGE_SHIFT);
-	tables_written(vcpu, gpa, len);
 	if (left)
 		return atomic ? -EAGAIN : -EFAULT;
 	return 0;
@@ -209,9 +199,8 @@ int pn_guest_cmpxchg(struct pn_vcpu *vcpu, u64 gpa, void *old, const void *new,
 {
 	int ret;
 
-	tables_written(vcpu, gpa, size);
+	mmu_guest_write_begin(&vcpu->vm->mmu, gpa, size);
 	ret = pn_table_cmpxchg(vcpu, gpa, old, new, size, atomic);
-	if (!ret)
-		tables_written(vcpu, gpa, size);
+	mmu_guest_write_end(&vcpu->vm->mmu);
 	return ret;
 }

@@ -184,6 +184,7 @@ struct mmu_vm {
 	bool flush_due;			/* an entry was removed since the last flush (write lock) */
 
 	struct mmu_shadow *shadow;	/* shadow mode's part; NULL in nested mode */
+	atomic_t guest_writes;		/* between mmu_guest_write_begin() and _end() */
 	unsigned long shadow_without;	/* bits of enum mmu_part; not changed once in shadow mode */
 	u32 shadow_generation;		/* switches to shadow mode until now */
 	atomic64_t shadow_shape;	/* changes that make a mmu_plan useless; never 0 in shadow mode */
@@ -438,8 +439,17 @@ unsigned int mmu_read_mapped(struct mmu_vcpu *vcpu, gva_t gva, void *buf, unsign
 /* Depth of the tables at mmu_root(): 3 (PAE: four entries), 4 or 5. */
 unsigned int mmu_shadow_levels(const struct mmu_vcpu *vcpu);
 
-/* Somebody but a processor is about to write, and has written, guest memory [gpa, gpa + len): emulator, ioctl. */
-void mmu_guest_written(struct mmu_vm *vm, gpa_t gpa, unsigned int len);
+/*
+ * Somebody but a processor writes guest memory [gpa, gpa + len) between the two: emulator, ioctl. What is a table there is
+ * looked at again from the first on, so that a vCPU that sees the write and flushes has it compared; until the second no
+ * table comes to rest. Neither sleeps; the writer may, in between.
+ */
+void mmu_guest_write_begin(struct mmu_vm *vm, gpa_t gpa, unsigned int len);
+static inline void mmu_guest_write_end(struct mmu_vm *vm)
+{
+	/* A full barrier: who puts a table to rest after it, and compares it then, sees what was written. */
+	atomic_dec_return(&vm->guest_writes);
+}
 
 /* ------------------------------------------------------------ host events -- */
 

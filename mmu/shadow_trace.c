@@ -104,7 +104,7 @@ void mmu_trace_resting(struct mmu_vcpu *vcpu)
 	unsigned int nr;
 
 	lockdep_assert_held_write(&vm->lock);
-	if (list_empty(&shadow->resting))
+	if (list_empty(&shadow->resting) || atomic_read_acquire(&vm->guest_writes))
 		return;
 	for (nr = 0; nr < REST_BATCH && !list_empty(&shadow->resting); nr++)
 		list_move_tail(shadow->resting.next, &traced);
@@ -122,10 +122,14 @@ void mmu_trace_resting(struct mmu_vcpu *vcpu)
 	}
 }
 
-void mmu_guest_written(struct mmu_vm *vm, gpa_t gpa, unsigned int len)
+void mmu_guest_write_begin(struct mmu_vm *vm, gpa_t gpa, unsigned int len)
 {
 	gfn_t gfn, last = (gpa + len - 1) >> PAGE_SHIFT;
 
+	/* A full barrier. What has not come to rest by the time the lock is taken does not until the end. */
+	atomic_inc_return(&vm->guest_writes);
+	if (likely(!mmu_is_shadow(vm)))
+		return;
 	read_lock(&vm->lock);
 	for (gfn = gpa >> PAGE_SHIFT; vm->shadow && gfn <= last; gfn++) {
 		struct mmu_region *region = mmu_region_find(vm->shadow, gfn, 1);

@@ -236,9 +236,10 @@ static gva_t gva_of(int table, int i)
 /* By an emulator. */
 static void edit(int table, int i, u64 pte)
 {
+	mmu_guest_write_begin(&vm, ((u64)LEAF_TABLE(table) << PAGE_SHIFT) + i * 8, 8);
 	WRITE_ONCE(memory[LEAF_TABLE(table)][i], pte);
 	set_bit(LEAF_TABLE(table), live);
-	mmu_guest_written(&vm, ((u64)LEAF_TABLE(table) << PAGE_SHIFT) + i * 8, 8);
+	mmu_guest_write_end(&vm);
 }
 
 /* By the guest, where it has the table mapped. False: it could not. */

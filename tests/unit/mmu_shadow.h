@@ -35,8 +35,9 @@ static inline void put(gfn_t gfn, unsigned int index, u64 entry)
 {
 	gpa_t gpa = (gfn << PAGE_SHIFT) + index * 8;
 
+	mmu_guest_write_begin(&m.vm, gpa, 8);
 	sm_store(&m, gpa, entry, 8);
-	mmu_guest_written(&m.vm, gpa, 8);
+	mmu_guest_write_end(&m.vm);
 }
 
 /* A guest's entry that points to gfn. */

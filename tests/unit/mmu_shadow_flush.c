@@ -111,8 +111,8 @@ static void fill_and_flush(void)
 	load_cr3(2, ROOT);
 }
 
-/* The first vCPU's directory and all below it are at rest: a load of CR3 need not take its lock. */
-static void directory_rests(void)
+/* So many loads of CR3 that the first vCPU's directory and all below it come to rest, if they may. */
+static void load_often(void)
 {
 	struct mmu_spage *sp = spage_of(TABLE(2));
 	int i, page;
@@ -134,12 +134,20 @@ static void directory_rests(void)
 		load_cr3(0, ROOT);
 		load_cr3(1, ROOT_B);	/* some tables at a time are put to rest */
 	}
+}
+
+/* They do: a load of CR3 need not take the directory's lock. */
+static void directory_rests(void)
+{
+	struct mmu_spage *sp = spage_of(TABLE(2));
+
+	load_often();
 	assert_true(sp->traced);
 	assert_false(mmu_spage_busy(sp));
 }
 
-/* A table that is new to its linker, but found and filled by another vCPU before it is linked. */
-static void test_flush_amid_link_of_new(void **state)
+/* Two leaf tables of the first directory; the second is below ROOT_B as well. */
+static void put_directories(void)
 {
 	int i;
 
@@ -153,12 +161,40 @@ static void test_flush_amid_link_of_new(void **state)
 	load_cr3(1, ROOT_B);
 	reached(1, GVA);
 	reached(2, GVA);
+}
+
+/* A table that is new to its linker, but found and filled by another vCPU before it is linked. */
+static void test_flush_amid_link_of_new(void **state)
+{
+	put_directories();
 	directory_rests();
 	/* The first time is for the list of all pages. */
 	meanwhile(2, fill_and_flush);
 	reached(0, GVA_A + 0x3000);
 	assert_true(kapi_stepped());
 	assert_int_equal(reached(2, GVA_A), PAGE_B);
+}
+
+/*
+ * The emulator, on another processor, has said that it writes the directory, and writes; before it says that it is done, a
+ * vCPU that has seen the write loads CR3.
+ */
+static void test_flush_amid_emulated_write(void **state)
+{
+	gpa_t entry = (TABLE(2) << PAGE_SHIFT) + 5 * 8;
+	int i;
+
+	put_directories();
+	for (i = 0; i < 16; i++)
+		assert_int_equal(reached(2, GVA_A + i * PAGE_SIZE), PAGE_A);
+	mmu_guest_write_begin(&m.vm, entry, 8);
+	load_often();
+	put(NEAR_TABLE(1), 0, to(PAGE_B, OPEN));
+	sm_store(&m, entry, to(NEAR_TABLE(1), OPEN), 8);
+	load_cr3(2, ROOT);
+	assert_int_equal(reached(2, GVA_A), PAGE_B);
+	mmu_guest_write_end(&m.vm);
+	assert_false(spage_of(TABLE(2))->traced);
 }
 
 /* Without CR4.PGE a load of CR3 flushes global pages, too, also in tables that the root lacks as yet. */
@@ -190,6 +226,7 @@ int main(int argc, char **argv)
 		TEST(flush_amid_another), TEST(flush_amid_a_link), TEST(flush_amid_first_visited),
 		TEST(flush_without_global_pages),
 		cmocka_unit_test_setup_teardown(test_flush_amid_link_of_new, setup_small, teardown),
+		cmocka_unit_test_setup_teardown(test_flush_amid_emulated_write, setup_small, teardown),
 	};
 
 	begin_suite(argc, argv);
