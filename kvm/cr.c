@@ -62,6 +62,12 @@ static bool read_pdptrs(struct pn_vcpu *vcpu, u64 cr3, u64 entry[4], bool atomic
 	return true;
 }
 
+void pn_give_pdptrs(struct pn_vcpu *vcpu, const u64 entry[4])
+{
+	memcpy(vcpu->pdptrs, entry, sizeof(vcpu->pdptrs));
+	vcpu->has_pdptrs = mmu_is_shadow(&vcpu->vm->mmu);
+}
+
 static bool load_pdptrs(struct pn_vcpu *vcpu, u64 cr3, bool atomic)
 {
 	u64 reserved = PDPTE_RESERVED | ~0ULL << vcpu->maxphyaddr;
@@ -73,7 +79,7 @@ static bool load_pdptrs(struct pn_vcpu *vcpu, u64 cr3, bool atomic)
 	for (i = 0; i < 4; i++)
 		if ((entry[i] & 1) && (entry[i] & reserved))
 			return false;
-	memcpy(vcpu->pdptrs, entry, sizeof(entry));
+	pn_give_pdptrs(vcpu, entry);
 	return true;
 }
 
@@ -221,22 +227,29 @@ int pn_set_xcr0(struct pn_vcpu *vcpu, u64 val)
  * With nested paging the hardware reads the top entries of PAE from memory each
  * time (15.25.10), so what was loaded earlier does not count, and one that is
  * not good matters to the addresses below it only: the walk finds out. In shadow mode
- * they are what CR3 brought, as on a processor without a hypervisor.
+ * they are what CR3 brought, or user space, as on a processor without a hypervisor; but not before the
+ * vCPU has entered that mode, if it comes from the other.
  */
 static bool current_pdptrs(struct pn_vcpu *vcpu)
 {
-	return mmu_is_shadow(&vcpu->vm->mmu) || read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs, false);
+	return (mmu_is_shadow(&vcpu->vm->mmu) && vcpu->has_pdptrs) ||
+	       read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs, false);
+}
+
+bool pn_current_pdptrs(struct pn_vcpu *vcpu)
+{
+	return pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && current_pdptrs(vcpu);
 }
 
 void pn_keep_pdptrs(struct pn_vcpu *vcpu)
 {
-	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer))
-		read_pdptrs(vcpu, vcpu->cr3, vcpu->pdptrs, false);
+	pn_current_pdptrs(vcpu);
+	vcpu->has_pdptrs = mmu_is_shadow(&vcpu->vm->mmu);
 }
 
 void pn_walk_env(struct pn_vcpu *vcpu, struct mmu_walk_env *env)
 {
-	bool pdptrs = pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer) && current_pdptrs(vcpu);
+	bool pdptrs = pn_current_pdptrs(vcpu);
 
 	*env = (struct mmu_walk_env) {
 		.vcpu = &vcpu->mmu,

@@ -162,8 +162,7 @@ unlock:
 
 void pn_mmu_enter_mode(struct pn_vcpu *vcpu)
 {
-	if (mmu_is_shadow(&vcpu->vm->mmu))
-		pn_keep_pdptrs(vcpu);
+	pn_keep_pdptrs(vcpu);
 	cpu->update(vcpu, CPU_UPDATE_MODE);
 	vcpu->mmu_due |= MMU_LOAD_ALL;
 	pn_vcpu_request(vcpu, PN_REQ_MMU_LOAD);

@@ -261,10 +261,7 @@ long pn_vcpu_get_sregs2(struct pn_vcpu *vcpu, void __user *argp)
 	union sregs_any s = {};
 
 	sregs_get_common(vcpu, &s.old);
-	if (pn_uses_pdptrs(vcpu->cr0, vcpu->cr4, vcpu->efer)) {
-		/* In nested mode the hardware reads them from memory; what was loaded last may be old. */
-		if (!mmu_is_shadow(&vcpu->vm->mmu))
-			pn_load_pdptrs(vcpu, vcpu->cr3);
+	if (pn_current_pdptrs(vcpu)) {
 		memcpy(s.new.pdptrs, vcpu->pdptrs, sizeof(s.new.pdptrs));
 		s.new.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	}
@@ -287,7 +284,7 @@ long pn_vcpu_set_sregs2(struct pn_vcpu *vcpu, void __user *argp)
 	if (r)
 		return r;
 	if (given)
-		memcpy(vcpu->pdptrs, s.new.pdptrs, sizeof(vcpu->pdptrs));
+		pn_give_pdptrs(vcpu, s.new.pdptrs);
 	else if (pae)
 		pn_load_pdptrs(vcpu, vcpu->cr3);
 	return 0;

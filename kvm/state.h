@@ -21,7 +21,14 @@ bool pn_cr0_is_valid(u64 cr0);
 bool pn_uses_pdptrs(u64 cr0, u64 cr4, u64 efer);	/* PAE paging outside long mode */
 /* Read the four top entries of PAE paging into vcpu->pdptrs. False: not there, or reserved bits. */
 bool pn_load_pdptrs(struct pn_vcpu *vcpu, u64 cr3);
-/* Nested mode ends, where they are read from memory each time: what is there now stays, good or not. */
+/* Others than those in memory, good or not: they hold until CR3 is loaded, if it is shadow mode. */
+void pn_give_pdptrs(struct pn_vcpu *vcpu, const u64 entry[4]);
+/* Is it PAE paging? vcpu->pdptrs are what the guest's accesses go by, then. May sleep. */
+bool pn_current_pdptrs(struct pn_vcpu *vcpu);
+/*
+ * The vCPU enters a mode. Nested mode reads them from memory each time: what is there when it ends stays, good
+ * or not.
+ */
 void pn_keep_pdptrs(struct pn_vcpu *vcpu);
 
 /* ---- fpu.c ---- */

@@ -121,6 +121,7 @@ struct pn_vcpu {
 	struct x86_regs regs;
 	u64 cr0, cr2, cr3, cr4, cr8, efer;
 	u64 pdptrs[4];
+	bool has_pdptrs;		/* they are those of CR3; false: nested mode reads them from memory */
 	u64 dr[4], dr6, dr7;
 	u32 int_shadow;			/* KVM_X86_SHADOW_INT_*, 0: none */
 	u64 apic_base;

@@ -67,5 +67,6 @@ void abi_coalesced(void);
 void abi_stats(void);
 void abi_state(void);
 void abi_notifier(void);
+void abi_mode(void);
 
 #endif

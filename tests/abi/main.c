@@ -30,6 +30,7 @@ static const struct {
 	{ "stats", abi_stats },
 	{ "state", abi_state },
 	{ "notifier", abi_notifier },
+	{ "mode", abi_mode },
 };
 
 bool abi_runs_to(struct vmm *v, uint32_t reason, const char *fmt, ...)
