@@ -205,6 +205,16 @@ static void pn_unmask_signals(struct pn_vcpu *vcpu)
 	sigemptyset(&current->real_blocked);
 }
 
+/* What user space has written beside the ioctls. PAE's top entries are read from guest memory: as in an ioctl. */
+static int pn_load_dirty_regs(struct pn_vcpu *vcpu)
+{
+	int srcu = pn_vm_enter(vcpu->vm);
+	int r = pn_sync_regs_load(vcpu);
+
+	srcu_read_unlock(&vcpu->vm->srcu, srcu);
+	return r;
+}
+
 long pn_vcpu_run(struct pn_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -214,7 +224,7 @@ long pn_vcpu_run(struct pn_vcpu *vcpu)
 	    (run->kvm_dirty_regs & ~KVM_SYNC_X86_VALID_FIELDS))
 		return -EINVAL;
 	if (run->kvm_dirty_regs) {
-		r = pn_sync_regs_load(vcpu);
+		r = pn_load_dirty_regs(vcpu);
 		if (r)
 			return r;
 	}
