@@ -76,10 +76,14 @@ static void pn_queue(struct pn_vcpu *vcpu, u8 vector, bool has_error, u32 error,
 	first = pn_exception_class(e->vector);
 	second = pn_exception_class(vector);
 	if ((first == PN_CONTRIBUTORY && second == PN_CONTRIBUTORY) ||
-	    (first == PN_PAGE_FAULT && second != PN_BENIGN))
+	    (first == PN_PAGE_FAULT && second != PN_BENIGN)) {
+		/* The processor writes CR2 when it meets the fault: how a kernel knows that its stack has run out. */
+		if (second == PN_PAGE_FAULT && has_payload)
+			vcpu->cr2 = payload;
 		pn_set_exception(vcpu, X86_TRAP_DF, vcpu->cr0 & X86_CR0_PE, 0, false, 0);
-	else
+	} else {
 		pn_set_exception(vcpu, vector, has_error, error, has_payload, payload);
+	}
 }
 
 void pn_queue_exception(struct pn_vcpu *vcpu, u8 vector)
@@ -103,8 +107,8 @@ void pn_queue_page_fault(struct pn_vcpu *vcpu, u64 gva, u32 error)
 }
 
 /*
- * The side effect of an exception on CR2 or DR6. It belongs to the delivery: a #PF
- * that became a #DF must not have changed CR2. For #DB the payload holds the
+ * The side effect of an exception on CR2 or DR6, with its delivery: until then user space may
+ * want to see it beside the registers. For #DB the payload holds the
  * bits of DR6 that are set, with RTM (bit 16) active high.
  */
 void pn_apply_payload(struct pn_vcpu *vcpu)
