@@ -426,6 +426,15 @@ static bool table_idle(const struct mmu_vm *vm, const u64 *entries, int level)
 	return true;
 }
 
+/* … nor by the tables of shadow mode, which are walked instead? */
+static bool below_idle(struct mmu_vm *vm, const struct mmu_iter *it)
+{
+	if (!table_idle(vm, mmu_entries(vm->fmt, it->entry), it->level - 1))
+		return false;
+	return !vm->shadow ||
+	       !mmu_shadow_uses(vm, mmu_align(it->gfn, it->level), mmu_level_pages(it->level));
+}
+
 /*
  * Tables that hold only leaves (or nothing), from where the last reclaim stopped.
  * Scanning is bounded, so that a large VM cannot hold its lock for long.
@@ -442,8 +451,7 @@ static unsigned long nested_reclaim(struct mmu_vm *vm, unsigned long nr, bool id
 			if (mmu_is_leaf(vm->fmt, it.entry, it.level))
 				continue;
 			scan--;
-			if (idle_only ? !table_idle(vm, mmu_entries(vm->fmt, it.entry), it.level - 1)
-				      : it.level != 2)
+			if (idle_only ? !below_idle(vm, &it) : it.level != 2)
 				continue;
 			mmu_unlink(vm, &it);
 			found++;

@@ -388,6 +388,11 @@ void mmu_shadow_forget_tables(struct mmu_vm *vm, gfn_t gfn, u64 nr);
 unsigned long mmu_shadow_shrink(struct mmu_vm *vm, unsigned long nr, unsigned long *scan);
 /* In as many holds as it takes, no lock held: up to nr. Returns how many were freed. */
 unsigned long mmu_shadow_reclaim(struct mmu_vm *vm, unsigned long nr, bool idle_only);
+/*
+ * vm->lock for writing: does one of our entries say that [gfn, gfn + nr) was accessed since that was last
+ * cleared? Or is there a table of the guest at rest?
+ */
+bool mmu_shadow_uses(struct mmu_vm *vm, gfn_t gfn, u64 nr);
 /* vm->lock for writing: no table is used any more but roots in use, emptied. What is left are orphans. */
 void mmu_shadow_disown_all(struct mmu_vm *vm);
 /* … free some of all pages, for a vm without vCPUs in shadow mode. Are any left? */

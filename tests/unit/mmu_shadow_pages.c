@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shadow mode: which shadow page is whose, and how many there may be; one behaviour a test, on the model machine. */
 #include "tests/unit/mmu_shadow.h"
+#include "mmu/mode.h"
 
 /*
  * gfn computed instead of stored. A large page in small ones, and then the guest's own table, hang
@@ -301,6 +302,34 @@ static void test_too_many_entries(void **state)
 	sm_audit(&m);
 }
 
+/* Idle tables of P2M, as memory pressure takes them; how many pages it maps then. */
+static s64 mapped_after_reclaim(void)
+{
+	write_lock(&m.vm.lock);
+	m.vm.mode->reclaim(&m.vm, 8, true);
+	mmu_finish(&m.vm);
+	write_unlock(&m.vm.lock);
+	return atomic64_read(&m.vm.stat.mapped[0]);
+}
+
+/* What is in use says our entry: the processor does not walk P2M in shadow mode. */
+static void test_used_pages_stay(void **state)
+{
+	s64 mapped;
+
+	faults_of(0, GVA, true);
+	mapped = atomic64_read(&m.vm.stat.mapped[0]);
+	assert_true(mapped > 0);
+	mmu_age_gfns(&m.vm, 0, SM_CHUNK, true);
+	mmu_flush(&m.vm);
+	assert_int_equal(faults_of(0, GVA, false), 0);
+	assert_int_equal(mapped_after_reclaim(), mapped);
+	assert_int_equal(faults_of(0, GVA, false), 0);
+	mmu_age_gfns(&m.vm, 0, SM_CHUNK, true);
+	assert_int_equal(mapped_after_reclaim(), 0);
+	assert_true(faults_of(0, GVA, false) > 0);
+}
+
 static int setup_5_levels(void **state)
 {
 	static const struct sm_config levels5 = {
@@ -336,7 +365,7 @@ int main(int argc, char **argv)
 		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(root_survives_other_roots),
 		TEST(root_survives_other_types), TEST(root_survives_other_kernel), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
-		TEST(too_many_entries),
+		TEST(too_many_entries), TEST(used_pages_stay),
 		cmocka_unit_test_setup_teardown(test_root_below_root, setup_5_levels, teardown),
 	};
 
