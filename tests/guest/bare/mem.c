@@ -87,6 +87,67 @@ static void test_flushes(void)
 	is("an entry that was absent needs no flush", *at, 2);
 }
 
+#define LOW_WINDOW 0x40000000		/* within reach of the code, and of 32 bits; no memory behind it */
+#define FS_BASE 0xc0000100
+
+/* An entry that is in use becomes another, then @insn is to say so. */
+#define FLUSHES(insn, ...)						\
+	({								\
+		*pte = (u64)a | PTE_P | PTE_W;				\
+		invlpg((void *)at);					\
+		bad += *at != 1;					\
+		*pte = (u64)b | PTE_P | PTE_W;				\
+		asm volatile(insn : : __VA_ARGS__ : "memory", "r12", "r13", "r14", "r15", "r8");		\
+		if (*at != 2) {						\
+			bad++;						\
+			note("form", form);				\
+		}							\
+		form++;							\
+	})
+
+/* Operands of INVLPG and registers of MOV CR3, in all forms: who decodes them himself can get them wrong. */
+static void test_forms(void)
+{
+	u64 *a = page_new(), *b = page_new();
+	u64 *pte = map(LOW_WINDOW, (u64)a | PTE_P | PTE_W), cr3 = READ_CR(3), old = rdmsr(FS_BASE);
+	volatile u64 *at = (volatile u64 *)(u64)LOW_WINDOW;
+	u64 w = LOW_WINDOW;
+	unsigned int bad = 0, form = 0;
+
+	*a = 1;
+	*b = 2;
+	FLUSHES("invlpg (%0)", "r"(w + 0x88));
+	FLUSHES("invlpg 0x7f(%0)", "b"(w - 0x10));
+	FLUSHES("invlpg -0x80(%0)", "b"(w + 0x1010));
+	FLUSHES("invlpg 0x12345678(%0)", "d"(w - 0x12345678));
+	FLUSHES("invlpg -0x12345678(%0)", "S"(w + 0x12345678));
+	FLUSHES("invlpg 8(%0,%1,4)", "a"(w - 0x400), "d"(0x100ull));
+	FLUSHES("invlpg 8(,%0,8)", "r"(w / 8));
+	FLUSHES("invlpg %c0", "i"(LOW_WINDOW));
+	FLUSHES("invlpg low_window(%%rip)\n\t.set low_window, %c0", "i"(LOW_WINDOW));
+	FLUSHES("addr32 invlpg (%%ebx)", "b"(w | 0xdead00000000));
+	FLUSHES(".byte 0x2e, 0x48; invlpg (%0)", "b"(w));
+	FLUSHES("mov %0, %%r12; invlpg (%%r12)", "r"(w));
+	FLUSHES("mov %0, %%r13; invlpg (%%r13)", "r"(w));
+	FLUSHES("mov %0, %%r13; mov $0x1002, %%r14d; invlpg -2(%%r13,%%r14)", "r"(w - 0x1000));
+	FLUSHES("mov %%rsp, %%r15; mov %0, %%rsp; invlpg 8(%%rsp); mov %%r15, %%rsp", "r"(w - 8));
+	FLUSHES("mov %%rbp, %%r15; mov %0, %%rbp; invlpg (%%rbp); mov %%r15, %%rbp", "r"(w));
+	wrmsr(FS_BASE, w - 0x1000);
+	FLUSHES("invlpg %%fs:(%0)", "r"(0x1000ull));
+	wrmsr(FS_BASE, old);
+	is("INVLPG with operands of all kinds", bad, 0);
+	bad = form = 0;
+	FLUSHES("mov %0, %%cr3", "a"(cr3));
+	FLUSHES("mov %0, %%cr3", "D"(cr3));
+	FLUSHES("mov %0, %%r8; mov %%r8, %%cr3", "r"(cr3));
+	FLUSHES("mov %0, %%r15; .byte 0x48; mov %%r15, %%cr3", "r"(cr3));
+	FLUSHES("mov %%rsp, %%r15; mov %0, %%rsp; mov %%rsp, %%cr3; mov %%r15, %%rsp", "r"(cr3));
+	FLUSHES(".byte 0x66; mov %0, %%cr3", "b"(cr3));
+	is("MOV CR3 from registers of all kinds", bad, 0);
+	asm volatile("mov %%cr3, %%r14; mov %%r14, %0" : "=r"(cr3) : : "r14");
+	is("MOV from CR3 to R14", cr3, READ_CR(3));
+}
+
 static void test_global(void)
 {
 	u64 *a = page_new(), *b = page_new();
@@ -176,6 +237,7 @@ void guest_main(void)
 	test_sizes();
 	test_bits();
 	test_flushes();
+	test_forms();
 	test_global();
 	test_roots();
 	test_code();
