@@ -124,6 +124,85 @@ static void test_flat(void)
 	is("CPUID answers", v > 0, 1);
 }
 
+#define WRITE_CR(n, val) asm volatile("mov %0, %%cr" #n : : "r"(val) : "memory")
+#define CR0_TS (1u << 3)
+#define CR0_WP (1u << 16)
+#define CR0_CD (1u << 30)
+#define CR4_PGE (1u << 7)
+#define CR4_OSFXSR (1u << 9)
+
+static u64 other_dirs[2][512] __attribute__((aligned(4096))), other_tables[2][512] __attribute__((aligned(4096)));
+
+/*
+ * When the processor reads the four top entries of PAE: CR3, and changes of some bits of CR0 and CR4.
+ * In between what is in memory does not count. Paging is on, with pdpt.
+ */
+static void test_top_entries(void)
+{
+	volatile u32 *at = (volatile u32 *)0x80000000;
+	u32 cr0, cr4;
+
+	asm volatile("mov %%cr0, %0" : "=r"(cr0));
+	asm volatile("mov %%cr4, %0" : "=r"(cr4));
+	for (u32 i = 0; i < 2; i++) {
+		other_dirs[i][0] = (u32)other_tables[i] | 3;
+		other_tables[i][0] = (u32)(i ? page : stacks[0]) | 3;
+	}
+	*(volatile u32 *)stacks[0] = 1;
+	*(volatile u32 *)page = 2;
+	pdpt[2] = (u32)other_dirs[0] | 1;
+	WRITE_CR(3, pdpt);
+	is("a top entry", *at, 1);
+	pdpt[2] = (u32)other_dirs[1] | 1;
+	is("changed in memory", *at, 1);
+	asm volatile("invlpg (%0)" : : "r"(at) : "memory");
+	is("INVLPG does not read it", *at, 1);
+	WRITE_CR(4, cr4 ^ CR4_OSFXSR);
+	WRITE_CR(4, cr4);
+	WRITE_CR(0, cr0 ^ CR0_TS);
+	WRITE_CR(0, cr0);
+	is("nor do CR4.OSFXSR and CR0.TS", *at, 1);
+	WRITE_CR(0, cr0 ^ CR0_WP);
+	WRITE_CR(0, cr0);
+	is("nor does CR0.WP", *at, 1);
+	WRITE_CR(4, cr4 ^ CR4_PGE);
+	is("CR4.PGE does", *at, 2);
+	WRITE_CR(4, cr4);
+	pdpt[2] = (u32)other_dirs[0] | 1;
+	WRITE_CR(0, cr0 ^ CR0_CD);
+	is("CR0.CD does", *at, 1);
+	WRITE_CR(0, cr0);
+	pdpt[2] = (u32)other_dirs[1] | 0x1e1;
+	is("a reserved bit, and CR4.PGE", TRY("mov %0, %%cr4", : : "r"(cr4 ^ CR4_PGE) : "memory"), 13);
+	u32 now;
+	asm volatile("mov %%cr4, %0" : "=r"(now));
+	is("leave CR4 as it was", now, cr4);
+	is("and the entry", *at, 1);
+	pdpt[2] = 0;
+	is("an absent one in memory", *at, 1);
+	WRITE_CR(3, pdpt);
+	is("and in the processor", TRY("movl (%0), %%eax", : : "r"(at) : "eax", "memory"), 14);
+	is("its error code", trap.error, 0);
+	pdpt[2] = (u32)pae_dirs[2] | 1;
+	WRITE_CR(3, pdpt);
+}
+
+/* INVLPG of an operand in a segment with a base, by 16-bit addressing. at: of table[5], present. */
+static void test_segment(volatile u32 *at)
+{
+	u64 saved = gdt[11];
+
+	gdt[11] = descriptor((u32)at - 0x1000, 0xfffff, 0x93, 0xc);
+	asm volatile("mov %0, %%fs" : : "r"(0x58));
+	(void)*at;
+	table[5] = 0;
+	asm volatile("addr16 invlpg %%fs:0x10(%%bx)" : : "b"(0xffff1000) : "memory");
+	is("removed and invalidated in a segment", TRY("movl (%0), %%eax", : : "r"(at) : "eax", "memory"), 14);
+	table[5] = (u32)page | 3;
+	gdt[11] = saved;
+	asm volatile("mov %0, %%fs" : : "r"(0x10));
+}
+
 static void test_paging(u32 bits)
 {
 	u32 cr0, cr4;
@@ -171,6 +250,7 @@ static void test_paging(u32 bits)
 		asm volatile("invlpg (%0)" : : "r"(at) : "memory");
 		is("removed and invalidated", TRY("movl (%0), %%eax", : : "r"(at) : "eax", "memory"), 14);
 		table[5] = (u32)page | 3;
+		test_segment(at);
 	} else {
 		/* The four top entries are read when CR3 is loaded. */
 		pdpt[3] |= 0x1e0ull;
@@ -183,6 +263,10 @@ static void test_paging(u32 bits)
 		pae_dirs[0][(WINDOW >> 21) + 1] = 0;
 		asm volatile("mov %0, %%cr3" : : "r"(pdpt) : "memory");
 		is("a directory entry removed", TRY("movl (%0), %%eax", : : "r"(WINDOW + 0x200000) : "eax", "memory"), 14);
+		if (told("shadow"))
+			test_top_entries();
+		else
+			skip("when top entries are read", "with nested paging the processor reads them in each walk");
 	}
 	asm volatile("mov %0, %%cr0; jmp 1f; 1:" : : "r"(cr0) : "memory");
 	asm volatile("mov %0, %%cr4" : : "r"(cr4));
