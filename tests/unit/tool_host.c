@@ -270,6 +270,9 @@ static void test_vms(void **state)
 	add_vm(t, 10, "78", "q\0-name\0b\0", 9);
 	add_vm(t, 1, "76", "q\0-name\0web\0", 11);
 	add_vm(t, 11, "79", NULL, 0);	/* its process is gone */
+	/* In shadow mode: one of the two tables is a shadow page, and those take more. */
+	tree_text(t, VMS_DIR "/vms/10/stat/shadow_pages", "1\n");
+	tree_text(t, VMS_DIR "/vms/10/shadow_bytes", "9000\n");
 	tree_text(t, VMS_DIR "/vms/junk", "");
 	tree_text(t, VMS_DIR "/vms/12/pid", "x\n");
 	assert_int_equal(vms_read(&t->fs, &list), 0);
@@ -281,6 +284,7 @@ static void test_vms(void **state)
 	assert_int_equal(list.vm[0].vcpus, 2);
 	assert_int_equal(list.vm[0].memory_bytes, 512 << 20);
 	assert_int_equal(list.vm[0].table_bytes, 8192);
+	assert_int_equal(list.vm[2].table_bytes, 4096 + 9000);
 	assert_int_equal(list.vm[0].mapped_bytes, (3 + 512) * 4096);
 	assert_int_equal(list.vm[0].resident_bytes, 100 << 10);
 	assert_int_equal(list.vm[0].stat.nr, 2);

@@ -73,10 +73,20 @@ static uint64_t read_pages(const struct hostfs *fs, const struct vms_vm *vm, con
 	return hostfs_read_u64(fs, &n, VMS_DIR "/vms/%u/%s", vm->id, file) ? 0 : n;
 }
 
+/* A page of a table is not all that shadow mode takes for it: shadow_bytes says what is. */
+static uint64_t table_bytes(const struct hostfs *fs, const struct vms_vm *vm)
+{
+	uint64_t pages = read_pages(fs, vm, "table_pages"), shadow = vms_counter(&vm->stat, "shadow_pages"), bytes;
+
+	if (shadow > pages || hostfs_read_u64(fs, &bytes, VMS_DIR "/vms/%u/shadow_bytes", vm->id))
+		return pages * PAGE_BYTES;
+	return (pages - shadow) * PAGE_BYTES + bytes;
+}
+
 static void read_memory(const struct hostfs *fs, struct vms_vm *vm)
 {
 	vm->memory_bytes = read_pages(fs, vm, "memory_pages") * PAGE_BYTES;
-	vm->table_bytes = read_pages(fs, vm, "table_pages") * PAGE_BYTES;
+	vm->table_bytes = table_bytes(fs, vm);
 	vm->mapped_bytes = (read_pages(fs, vm, "pages_4k") +
 			    read_pages(fs, vm, "pages_2m") * 512 +
 			    read_pages(fs, vm, "pages_1g") * 512 * 512) * PAGE_BYTES;

@@ -29,7 +29,7 @@ struct vms_vm {
 	uint64_t vcpus;
 	uint64_t memory_bytes;		/* of its slots; 0 when not known */
 	uint64_t mapped_bytes;		/* the guest can reach without a fault */
-	uint64_t table_bytes;		/* of the page tables made for it */
+	uint64_t table_bytes;		/* of the page tables made for it, with what shadow mode keeps beside them */
 	uint64_t resident_bytes;	/* of its VMM's process; 0 when that is gone */
 	struct vms_counters stat;
 };
