@@ -370,6 +370,7 @@ static void make_change(struct sm *m, struct sm_change *c)
 	u64 pfn = c->kind == SM_COLLAPSE ? fresh_pfn(m, SM_CHUNK) : 0;
 	gfn_t gfn;
 
+	sm_sync_history(m);
 	c->made = true;
 	if (c->kind == SM_NEW_GIANT) {
 		m->giant = (struct sm_page){ .pfn = fresh_pfn(m, SM_GIANT_GFNS), .present = c->level,
@@ -427,6 +428,7 @@ static void host_change(struct sm *m, struct sm_change c)
 void sm_break(struct sm *m, gfn_t gfn, bool broken)
 {
 	mmu_invalidate_begin(&m->vm, gfn, gfn + 1);
+	sm_sync_history(m);
 	break_page(m, gfn, broken);
 	mmu_invalidate_end(&m->vm);
 }
@@ -440,6 +442,7 @@ static void slot_set(struct sm *m, int i, bool exists)
 	if (slot->exists && slot->log)
 		log_stop(m, i);
 	sm_trace(m, "slot %d %s", i, exists ? "comes" : "goes");
+	sm_sync_history(m);
 	if (slot->exists && !exists)
 		slot->gone = ++m->now;
 	if (exists && !slot->exists)
@@ -457,6 +460,7 @@ static void log_start(struct sm *m, int i)
 	if (!slot->exists || slot->log)
 		return;
 	sm_trace(m, "log of slot %d starts", i);
+	sm_sync_history(m);
 	memset(m->live[i], 0, sizeof(m->live[i]));
 	slot->log = true;
 	mmu_dirty_log_start(&m->vm, slot->start, slot->end);

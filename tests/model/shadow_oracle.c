@@ -67,7 +67,21 @@ static void note_word(struct sm *m, u64 word, u64 old, u64 new)
 		sm_note_bits(m, word, old, new);
 }
 
-/* Find what was written through an address we gave out. */
+/*
+ * mmu/ has written gfn through an address we gave out: it may where the guest may, and as it tells nobody,
+ * no dirty log will have it.
+ */
+static void written_directly(struct sm *m, gfn_t gfn)
+{
+	struct sm_slot *slot = sm_slot_of(m, gfn);
+
+	if (!slot || slot->readonly || !sm_truth(m, gfn).writable)
+		sm_violation(m, "bits set in a table that is not to be written", gfn);
+	else if (m->logging[slot - m->slot])
+		m->must[gfn] = true;
+}
+
+/* Find what was written through an address we gave out. Called before anything changes of who may write where. */
 void sm_sync_history(struct sm *m)
 {
 	gfn_t gfn;
@@ -77,7 +91,7 @@ void sm_sync_history(struct sm *m)
 		if (!m->watched[gfn] ||
 		    !memcmp(m->byte + gfn * PAGE_SIZE, m->mirror + gfn * PAGE_SIZE, PAGE_SIZE))
 			continue;
-		sm_wrote(m, gfn);
+		written_directly(m, gfn);
 		for (at = gfn * PAGE_SIZE; at < (gfn + 1) * PAGE_SIZE; at += 8) {
 			u64 old;
 
