@@ -510,11 +510,9 @@ bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, boo
 				continue;
 			}
 			spin_lock(&region->lock);
-			while ((slot = mmu_rmap_next(mmu_region_head(region, g, l), &pos))) {
-				found |= READ_ONCE(*slot) & bits;
-				if (clear)
-					mmu_clear_bits(slot, bits);
-			}
+			/* What is cleared is what is told: the processor sets bits at any time. */
+			while ((slot = mmu_rmap_next(mmu_region_head(region, g, l), &pos)))
+				found |= !!((clear ? mmu_clear_bits(slot, bits) : READ_ONCE(*slot)) & bits);
 			spin_unlock(&region->lock);
 		}
 	}

@@ -348,6 +348,57 @@ static void test_plan_without_table_at_rest(void **state)
 	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
 }
 
+#define SETS	20000
+
+static unsigned int sets;
+
+/* A processor that writes the page again as soon as its dirty bit was taken, or some time later. */
+static void *sets_dirty(void *arg)
+{
+	u64 *slot = arg, rng = 1;
+	unsigned int i, wait;
+
+	for (i = 0; i < SETS; i++) {
+		while (READ_ONCE(*slot) & PT_DIRTY)
+			sched_yield();
+		rng = rng * 6364136223846793005ull + 1442695040888963407ull;
+		for (wait = rng >> 55; wait; wait--)
+			cpu_relax();
+		__atomic_fetch_or(slot, PT_DIRTY, __ATOMIC_SEQ_CST);
+		WRITE_ONCE(sets, i + 1);
+	}
+	return NULL;
+}
+
+static bool take_dirty(void)
+{
+	bool dirty;
+
+	read_lock(&m.vm.lock);
+	dirty = mmu_shadow_test_bits(&m.vm, PAGE_A, 1, PT_DIRTY, true);
+	read_unlock(&m.vm.lock);
+	return dirty;
+}
+
+/* A dirty bit that the processor sets while the dirty log takes it is either told of or still there. */
+static void test_dirty_set_meanwhile(void **state)
+{
+	struct mmu_spage *sp;
+	unsigned int taken = 0;
+	pthread_t thread;
+
+	faults_of(0, GVA, true);
+	sp = mmu_spage_next(m.vm.shadow, TABLE(1), NULL);
+	take_dirty();
+	assert_int_equal(pthread_create(&thread, NULL, sets_dirty, &sp->entries[0]), 0);
+	/* One that was lost would let it go on without having been told of. */
+	while (READ_ONCE(sets) < SETS)
+		taken += take_dirty();
+	pthread_join(thread, NULL);
+	taken += take_dirty();
+	assert_int_equal(taken, SETS);
+}
+
 /* mmu_shadow [PATTERN]: the tests whose name it matches, e.g. 'test_root*'. */
 int main(int argc, char **argv)
 {
@@ -359,7 +410,7 @@ int main(int argc, char **argv)
 		TEST(write_to_table_at_rest_from_tlb), TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
 		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(torn), TEST(plan),
-		TEST(plan_without_table_at_rest),
+		TEST(plan_without_table_at_rest), TEST(dirty_set_meanwhile),
 	};
 
 	begin_suite(argc, argv);
