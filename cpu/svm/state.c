@@ -52,11 +52,15 @@ struct x86_seg svm_get_seg(struct pn_vcpu *vcpu, enum x86_seg_index i)
 	return seg;
 }
 
+#define SVM_TSS_BUSY	BIT(1)
+
 void svm_set_seg(struct pn_vcpu *vcpu, enum x86_seg_index i, const struct x86_seg *seg)
 {
 	struct svm_vcpu *svm = to_svm(vcpu);
 
 	*svm_seg(svm, i) = *seg;
+	if (i == X86_SEG_TR && svm_features.busy_tss_aborts)
+		svm->vmcb->save.tr.attrib &= ~SVM_TSS_BUSY;
 	if (i == X86_SEG_SS)
 		svm->vmcb->save.cpl = (seg->attrib & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT;
 	svm_dirty(svm, SVM_CLEAN_SEG);

@@ -99,6 +99,7 @@ static int svm_setup(void)
 	svm_features.v_spec_ctrl = edx & BIT(20);
 	svm_features.invpcid = boot_cpu_has(X86_FEATURE_INVPCID);
 	svm_features.int3_is_intn = svm_features.injects_twice = svm_features.forgets_shadow =
+		svm_features.busy_tss_aborts =
 		boot_cpu_has(X86_FEATURE_HYPERVISOR) && hypervisor_cpuid_base("TCGTCGTCGTCG", 0);
 	if (nr_asids < 2) {
 		pr_err("penumbra_kvm: the processor offers no ASIDs\n");

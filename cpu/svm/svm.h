@@ -56,9 +56,10 @@ struct svm_features {
 	 * the guest makes it leave its loop before the next exit or exception: so the exit comes
 	 * right behind the delivery. VMRUN does not load the interrupt shadow: a virtual interrupt
 	 * comes before the instruction behind STI, and a guest's STI; HLT then sleeps through
-	 * the interrupt that was to wake it.
+	 * the interrupt that was to wake it. It holds a TSS without the busy bit, and ends itself when it is
+	 * to leave CPL 3 in legacy mode with one that has it, as VMMs load it.
 	 */
-	bool int3_is_intn, injects_twice, forgets_shadow;
+	bool int3_is_intn, injects_twice, forgets_shadow, busy_tss_aborts;
 };
 extern struct svm_features svm_features;
 

@@ -154,6 +154,34 @@ static void modes_run(struct vmm *v)
 	}
 }
 
+/* From CPL 3 the exception finds its stack by TR, as it was loaded with the registers. */
+static void user_mode_runs(void)
+{
+	static const char *const name[] = { [VMM_PAGED32] = "32-bit paged", [VMM_PAE] = "PAE" };
+
+	if (vmm_on_stock() && vmm_under_tcg()) {
+		tap_skip("user code in legacy modes", "QEMU's processor ends itself when a busy TSS is loaded");
+		return;
+	}
+	for (int mode = VMM_PAGED32; mode <= VMM_PAE; mode++) {
+		struct vmm *v = vmm_new_vcpu(mode);
+		struct kvm_sregs s = vmm_sregs(v, 0);
+		struct kvm_segment data = s.ss;
+
+		data.selector = SEL_UDATA;
+		data.dpl = 3;
+		s.ss = s.ds = s.es = data;
+		s.cs.selector = SEL_UCODE32;
+		s.cs.dpl = 3;
+		vmm_set_sregs(v, 0, &s);
+		LOAD(v, 0x90, 0x0f, 0x0b, 0xf4);
+		RUNS_TO(v, KVM_EXIT_HLT, "%s mode runs user code", name[mode]);
+		tap_eq(vmm_vector(v, 0), 6, "%s mode: its UD2 gives #UD", name[mode]);
+		tap_eq(vmm_regs(v, 0).rsp, VMM_STACK - 20, "%s mode: on the stack of the TSS", name[mode]);
+		vmm_free(v);
+	}
+}
+
 void abi_sregs(void)
 {
 	struct vmm *v = vmm_new_vcpu(VMM_LONG);
@@ -167,4 +195,5 @@ void abi_sregs(void)
 	sregs2(v);
 	modes_run(v);
 	vmm_free(v);
+	user_mode_runs();
 }
