@@ -85,6 +85,41 @@ static void test_invlpg_of_large_page(void **state)
 	assert_int_equal(read_by(1, 0x200000), SM_REFLECTED);
 }
 
+/*
+ * A page of 4 MiB is two of ours, and as many as it has where P2M is small: all of it goes, wherever in it the
+ * INVLPG points.
+ */
+static void test_invlpg_of_4m_page(void **state)
+{
+	static const gfn_t where[] = { 0, SM_GIANT };
+	const gpa_t entry = (120 << PAGE_SHIFT) + 4;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(where); i++) {
+		sm_store(&m, entry, to(where[i], OPEN | 0x80), 4);
+		legacy_paging(X86_CR4_PSE, 120 << PAGE_SHIFT);
+		faults_of(0, 0x403000, false);
+		faults_of(0, 0x603000, false);
+		sm_store(&m, entry, to(where[i], (OPEN | 0x80) & ~4ull), 4);
+		sm_guest_invlpg(&m, &m.vcpu[0], 0x405000);
+		assert_int_equal(read_by(0, 0x603000), SM_REFLECTED);
+		assert_int_equal(read_by(0, 0x403000), SM_REFLECTED);
+	}
+}
+
+/* Bits above the address are reserved in PAE, in an entry that points to a table as well. */
+static void test_reserved_bit_of_pae_table(void **state)
+{
+	sm_store(&m, 121 << PAGE_SHIFT, to(122, 1), 8);
+	sm_store(&m, 122 << PAGE_SHIFT, to(TABLE(1), OPEN), 8);
+	legacy_paging(X86_CR4_PAE, 121 << PAGE_SHIFT);
+	faults_of(0, GVA, true);
+	sm_store(&m, 122 << PAGE_SHIFT, to(TABLE(1), OPEN) | 1ull << 52, 8);
+	sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+	assert_int_equal(m.vcpu[0].mmu.fault.exception_error, 0xd);
+}
+
 static void test_without_wp(void **state)
 {
 	struct gw_access write = { .write = true };
@@ -182,6 +217,23 @@ static void test_write_to_table_at_rest_from_tlb(void **state)
 	assert_int_equal(sm_access(&m, &m.vcpu[1], &x), SM_DONE);
 	load_cr3(1, ROOT);
 	assert_int_equal(read_by(1, GVA), SM_REFLECTED);
+}
+
+/* … or gets the right to write it when it rests already. */
+static void test_right_to_write_table_at_rest(void **state)
+{
+	struct sm_access x = { .gva = 0xc00000, .a.write = true, .value = 0, .size = 8 };
+
+	put(TABLE(2), 6, to(118, OPEN));
+	put(118, 0, to(TABLE(1), OPEN & ~2ull));
+	rest();
+	faults_of(0, x.gva, false);
+	put(118, 0, to(TABLE(1), OPEN));
+	sm_guest_invlpg(&m, &m.vcpu[0], x.gva);
+	sm_audit(&m);
+	assert_int_equal(sm_access(&m, &m.vcpu[0], &x), SM_DONE);
+	load_cr3(0, ROOT);
+	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
 }
 
 static void test_device_writes_table_at_rest(void **state)
@@ -405,9 +457,11 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(hidden_fault), TEST(reflected), TEST(accessed_and_dirty),
 		TEST(absent_needs_no_flush), TEST(invlpg), TEST(cr3), TEST(roots_are_kept),
-		TEST(invlpg_of_large_page), TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
+		TEST(invlpg_of_large_page), TEST(invlpg_of_4m_page), TEST(reserved_bit_of_pae_table),
+		TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
 		TEST(split_page_in_rom), TEST(write_to_table_at_rest),
-		TEST(write_to_table_at_rest_from_tlb), TEST(device_writes_table_at_rest),
+		TEST(write_to_table_at_rest_from_tlb), TEST(right_to_write_table_at_rest),
+		TEST(device_writes_table_at_rest),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
 		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(torn), TEST(plan),
 		TEST(plan_without_table_at_rest), TEST(dirty_set_meanwhile),

@@ -141,6 +141,20 @@ static inline void put_kernel(void)
 	faults_of(0, KERNEL, true);
 }
 
+/* A gfn that is aligned to 4 MiB, where a table or a page can be, by one and the same entry. */
+#define BIG		(2 * SM_CHUNK)
+
+/* vCPU 0 out of long mode: cr4 says which of the older modes. */
+static inline void legacy_paging(u64 cr4, u64 cr3)
+{
+	struct sm_vcpu *v = &m.vcpu[0];
+
+	v->paging.cr4 = cr4;
+	v->paging.efer = 0;
+	assert_true(sm_guest_cr3(&m, v, cr3));
+	sm_guest_flush(&m, v, MMU_LOAD_ALL);
+}
+
 /* The page that an access gets to. */
 static inline gfn_t reached(int cpu, gva_t gva)
 {

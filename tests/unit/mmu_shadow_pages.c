@@ -93,19 +93,6 @@ static void test_table_and_large_page(void **state)
 	assert_int_equal(reached(0, 0x205000), 5);
 }
 
-/* A gfn that is aligned to 4 MiB, where a table or a page can be, by one and the same entry. */
-#define BIG		(2 * SM_CHUNK)
-
-static void set_paging(u64 cr4, u64 cr3)
-{
-	struct sm_vcpu *v = &m.vcpu[0];
-
-	v->paging.cr4 = cr4;
-	v->paging.efer = 0;
-	assert_true(sm_guest_cr3(&m, v, cr3));
-	sm_guest_flush(&m, v, MMU_LOAD_ALL);
-}
-
 /* … and the same tables before and after CR4 says that the entries are others. */
 static void test_tables_of_other_modes(void **state)
 {
@@ -117,15 +104,15 @@ static void test_tables_of_other_modes(void **state)
 	sm_store(&m, 121 << PAGE_SHIFT, to(122, 1), 8);
 	sm_store(&m, (122 << PAGE_SHIFT) + 2 * 8, to(BIG, OPEN), 8);
 	sm_store(&m, (BIG << PAGE_SHIFT) + 5 * 8, to(PAGE_B, OPEN), 8);
-	set_paging(0, 120 << PAGE_SHIFT);
+	legacy_paging(0, 120 << PAGE_SHIFT);
 	assert_int_equal(reached(0, gva), PAGE_A);
-	set_paging(X86_CR4_PSE, 120 << PAGE_SHIFT);
+	legacy_paging(X86_CR4_PSE, 120 << PAGE_SHIFT);
 	assert_int_equal(reached(0, gva), BIG + 5);
-	set_paging(0, 120 << PAGE_SHIFT);
+	legacy_paging(0, 120 << PAGE_SHIFT);
 	assert_int_equal(reached(0, gva), PAGE_A);
-	set_paging(X86_CR4_PAE, 121 << PAGE_SHIFT);
+	legacy_paging(X86_CR4_PAE, 121 << PAGE_SHIFT);
 	assert_int_equal(reached(0, gva), PAGE_B);
-	set_paging(0, 120 << PAGE_SHIFT);
+	legacy_paging(0, 120 << PAGE_SHIFT);
 	assert_int_equal(reached(0, gva), PAGE_A);
 }
 

@@ -32,6 +32,18 @@ static void test_global_page_flushed_elsewhere(void **state)
 	}
 }
 
+/* What is no global page any more, though the same, is one that a load of CR3 flushes. */
+static void test_page_that_was_global(void **state)
+{
+	put_kernel();
+	put(KERNEL_TABLE(1), 0, to(PAGE_A, OPEN));
+	sm_guest_invlpg(&m, &m.vcpu[0], KERNEL);
+	assert_int_equal(reached(0, KERNEL), PAGE_A);
+	put(KERNEL_TABLE(1), 0, to(PAGE_B, OPEN));
+	load_cr3(0, ROOT);
+	assert_int_equal(reached(0, KERNEL), PAGE_B);
+}
+
 /* Linked at a second place, a table has what the guest's has: nobody can have cached anything there. */
 static void test_global_table_at_two_places(void **state)
 {
@@ -284,7 +296,7 @@ static void test_roots_agree_again(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(global_page_flushed_elsewhere), TEST(global_table_at_two_places),
+		TEST(global_page_flushed_elsewhere), TEST(page_that_was_global), TEST(global_table_at_two_places),
 		TEST(global_page_below_other_rights), TEST(global_table_below_both_halves),
 		TEST(roots_that_differ_are_kept), TEST(roots_that_differ_in_use), TEST(global_pages_rest),
 		TEST(global_page_where_roots_differ), TEST(global_table_where_roots_agree_and_differ),
