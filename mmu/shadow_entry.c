@@ -364,7 +364,7 @@ static bool may_write(struct mmu_vm *vm, const struct mmu_spage *sp, gfn_t gfn)
 	return sp->role.level > 1 || !mmu_traced(mmu_region_find(vm->shadow, gfn, 1), gfn);
 }
 
-/* The same page with other rights. */
+/* The same page with other rights. Not half of 4 MiB, of which mmu_gpte_ready() wants none. */
 static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i, u64 gpte)
 {
 	const u64 addr = PT_ADDR & ~(sp->role.level > 1 ? PT_PAT_LARGE : 0);
@@ -383,8 +383,6 @@ static void change_rights(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned 
 	do {
 		new = (old & keep) | bits | (write ? PT_WRITE : 0);
 	} while (!try_cmpxchg64(&sp->entries[i], &old, new));
-	if (sp->role.bytes4 && sp->role.level > 1)
-		part_gone(vm->shadow);
 	WRITE_ONCE(sp->snap[i], gpte);
 	WRITE_ONCE(vm->shadow->stale, true);
 }
