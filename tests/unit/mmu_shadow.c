@@ -174,6 +174,25 @@ static void test_split_page_in_rom(void **state)
 	assert_int_equal(write_by(0, 1ul << 30), SM_DONE);
 }
 
+/* … until they can be: what is writable for want of them is made again. */
+static void test_rom_becomes_ram(void **state)
+{
+	const gfn_t rom = 130;
+	struct sm_slot *slot = sm_slot_of(&m, rom);
+
+	put(rom, 0, to(PAGE_A, OPEN & ~0x40ull));
+	put(TABLE(2), 1, to(rom, OPEN));
+	put(TABLE(1), 3, to(rom, OPEN));
+	assert_int_equal(write_by(0, 0x200000), SM_DONE);
+	slot->readonly = false;
+	mmu_unmap_gfns(&m.vm, slot->start, slot->end);
+	faults_of(0, 0x3000, true);		/* P2M knows it */
+	put(rom, 0, to(PAGE_A, OPEN & ~0x40ull));
+	sm_guest_flush(&m, &m.vcpu[0], MMU_LOAD_ALL);
+	faults_of(0, 0x200000, true);
+	assert_int_equal(entry_at(rom, 0), to(PAGE_A, OPEN));
+}
+
 /* Tables that rest are write-protected; whoever writes them, the next flush sees it. */
 static void rest(void)
 {
@@ -243,6 +262,39 @@ static void test_device_writes_table_at_rest(void **state)
 	mmu_devices_ran(&m.vm);
 	load_cr3(0, ROOT);
 	assert_int_equal(read_by(0, GVA), SM_REFLECTED);
+}
+
+/*
+ * One vCPU's flush removed an entry that another one's TLB still has as written: when a log starts, nothing in the
+ * tables says so, and what is written by that TLB must be in the log all the same.
+ */
+static void test_log_after_flush_by_another(void **state)
+{
+	struct sm_slot *slot = sm_slot_of(&m, PAGE_A);
+	unsigned long taken[SM_SMALL / BITS_PER_LONG], *live = m.live[slot - m.slot];
+	int way, i;
+
+	for (way = 0; way < 4; way++) {
+		for (i = 0; i < 8; i++)
+			put(TABLE(1), i, to(PAGE_A + i, OPEN));
+		sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+		faults_of(1, GVA, false);
+		faults_of(1, GVA, true);
+		for (i = 0; i < 8; i++)
+			put(TABLE(1), i, 0);
+		if (way & 1)
+			load_cr3(0, ROOT);
+		else
+			sm_guest_invlpg(&m, &m.vcpu[0], GVA);
+		slot->log = true;
+		mmu_dirty_log_start(&m.vm, slot->start, slot->end);
+		if (write_by(1, GVA) == SM_DONE) {
+			mmu_dirty_take(&m.vm, slot->start, slot->end, live, taken);
+			assert_true(test_bit(PAGE_A - slot->start, taken));
+		}
+		mmu_dirty_log_stop(&m.vm, slot->start, slot->end);
+		slot->log = false;
+	}
 }
 
 static void test_no_slot(void **state)
@@ -459,9 +511,9 @@ int main(int argc, char **argv)
 		TEST(absent_needs_no_flush), TEST(invlpg), TEST(cr3), TEST(roots_are_kept),
 		TEST(invlpg_of_large_page), TEST(invlpg_of_4m_page), TEST(reserved_bit_of_pae_table),
 		TEST(without_wp), TEST(without_wp_then_smap), TEST(split_page_not_dirty_again),
-		TEST(split_page_in_rom), TEST(write_to_table_at_rest),
+		TEST(split_page_in_rom), TEST(rom_becomes_ram), TEST(write_to_table_at_rest),
 		TEST(write_to_table_at_rest_from_tlb), TEST(right_to_write_table_at_rest),
-		TEST(device_writes_table_at_rest),
+		TEST(device_writes_table_at_rest), TEST(log_after_flush_by_another),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
 		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(torn), TEST(plan),
 		TEST(plan_without_table_at_rest), TEST(dirty_set_meanwhile),
