@@ -6,7 +6,7 @@
  *
  * Each guest has a leaf table of its own, and some entries of a kernel's table in the upper half,
  * where pages may be global, and of one there below tables in which roots differ: of these it knows
- * what it must see after a flush, whatever the others do. One more table belongs to all. It writes its
+ * what it must see after a flush, whatever the others do. One more table belongs to all; each entry is written by one. It writes its
  * tables as an emulator would, or by itself, through an entry that maps them, which mmu/ protects when
  * they come to rest. As in mmu_threads.c a guest is inside while its counter is odd, a flush waits for
  * everybody who is, and a copy that migration made may in the end not be older than its page.
@@ -24,6 +24,7 @@
 #define KERNEL	(GUESTS + 1)	/* its leaf table is the next one, below tables of the upper half */
 #define PARTED	(GUESTS + 6)	/* its leaf table is below two tables that roots have in two kinds */
 #define PTES	64
+#define SHARED_PTES	2	/* of each guest's, few, so that they meet there */
 #define OWN	PTES		/* entries behind those: the guest's leaf table, the kernel's, and the parted one */
 #define KERNEL_GVA	0xffffff8000000000ul
 #define PARTED_GVA	0xffffff0000000000ul
@@ -267,6 +268,25 @@ static void change(int me, u64 *rng, int table, int i, u64 *known, u64 pte)
 	*known = pte;
 }
 
+/*
+ * An entry that all guests use, and this one writes: nobody else does more than set accessed and dirty bits in it.
+ * Several times in a row, as others fault meanwhile.
+ */
+static void change_shared(int me, int i, u64 *known, u64 pte)
+{
+	u64 *entry = &memory[LEAF_TABLE(SHARED)][i], was;
+	int n;
+
+	for (n = 0; n < 8; n++) {
+		was = READ_ONCE(*entry);
+		if ((was ^ *known) & ~0x60ull)
+			wrong("an entry of the guest's was written over", was);
+		*known = pte ^ (u64)(n & 1) << PAGE_SHIFT;
+		edit(SHARED, i, *known);
+		mmu_invlpg(&vcpu[me], gva_of(SHARED, i));
+	}
+}
+
 static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 {
 	int i = next_random(rng) % PTES, what = next_random(rng) % 16;
@@ -280,12 +300,12 @@ static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 		pte |= which > 1 && next_random(rng) % 4 ? GLOBAL : 0;
 		change(me, rng, table, index, &known[which - 1][i], pte);
 	} else if (what == 4) {
-		edit(SHARED, i, pte);
-		mmu_invlpg(&vcpu[me], gva_of(SHARED, i));
+		i = i % SHARED_PTES * GUESTS + me;
+		change_shared(me, i, &known[SHARED][i], pte);
 	} else if (what == 5) {
 		load(me, next_random(rng) & 1 ? MMU_LOAD_CR3 : MMU_LOAD_ALL, next_random(rng));
 	} else if (what < 9) {
-		a.gva = gva_of(SHARED, i);
+		a.gva = gva_of(SHARED, i % (SHARED_PTES * GUESTS));
 		run_access(me, &a, false, 0);
 	} else {
 		a.gva = gva_of(table, index);
@@ -296,7 +316,7 @@ static void one_step(int me, u64 *rng, u64 (*known)[PTES])
 static void *guest(void *arg)
 {
 	int me = (int)(long)arg;
-	u64 rng = 0x1234567 * (me + 1), known[3][PTES] = { { 0 } };
+	u64 rng = 0x1234567 * (me + 1), known[GUESTS + 1][PTES] = { { 0 } };
 	unsigned int changes = ~0u;
 
 	while (!READ_ONCE(stop)) {
@@ -349,18 +369,32 @@ static void migrate_round(unsigned long *taken)
 			copied[gfn] = READ_ONCE(version[gfn]);
 }
 
-static void *migration(void *arg)
+static void log_start(void)
 {
-	unsigned long taken[GFNS / 64];
 	gfn_t gfn;
 
 	WRITE_ONCE(logging, true);
 	mmu_dirty_log_start(&vm, 0, GFNS);
 	for (gfn = 0; gfn < GFNS; gfn++)
 		copied[gfn] = READ_ONCE(version[gfn]);
-	while (!READ_ONCE(stop)) {
-		usleep(200);
-		migrate_round(taken);
+}
+
+/* Half of the time there is no log: then accessed and dirty bits are set where they are. It is on in the end. */
+static void *migration(void *arg)
+{
+	unsigned long taken[GFNS / 64];
+	int i;
+
+	for (log_start(); !READ_ONCE(stop); log_start()) {
+		for (i = 0; i < 100 && !READ_ONCE(stop); i++) {
+			usleep(200);
+			migrate_round(taken);
+		}
+		if (READ_ONCE(stop))
+			break;
+		WRITE_ONCE(logging, false);
+		mmu_dirty_log_stop(&vm, 0, GFNS);
+		usleep(20000);
 	}
 	return NULL;
 }
