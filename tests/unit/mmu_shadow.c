@@ -392,6 +392,22 @@ static void test_table_at_rest_goes(void **state)
 	faults_of(0, GVA, true);
 }
 
+/* … and what its tables are compared with before they rest is made for whom they are, not for who compares. */
+static void test_unlike_vcpu_rests(void **state)
+{
+	m.vcpu[1].paging.maxphyaddr = 30;
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	put(TABLE(1), 40, to(PAGE_A, OPEN));
+	put(TABLE(1), 41, to(SM_GIANT, OPEN));
+	faults_of(0, 41 << PAGE_SHIFT, false);
+	faults_of(1, 40 << PAGE_SHIFT, false);
+	put(TABLE(1), 40, to(SM_GIANT, OPEN));		/* which has a reserved bit to vCPU 1 */
+	rest();
+	sm_guest_flush(&m, &m.vcpu[1], MMU_LOAD_ALL);
+	assert_int_equal(read_by(1, 40 << PAGE_SHIFT), SM_REFLECTED);
+	assert_int_equal(m.vcpu[1].mmu.fault.exception_error, 0xd);
+}
+
 /* Much of a leaf table goes at once: ours is unlinked, wherever it is linked, and right when linked again. */
 static void test_torn(void **state)
 {
@@ -515,7 +531,8 @@ int main(int argc, char **argv)
 		TEST(write_to_table_at_rest_from_tlb), TEST(right_to_write_table_at_rest),
 		TEST(device_writes_table_at_rest), TEST(log_after_flush_by_another),
 		TEST(no_slot), TEST(host_error), TEST(switch), TEST(switch_twice),
-		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes), TEST(torn), TEST(plan),
+		TEST(keys_and_reserved_bits), TEST(table_at_rest_goes),
+		TEST(unlike_vcpu_rests), TEST(torn), TEST(plan),
 		TEST(plan_without_table_at_rest), TEST(dirty_set_meanwhile),
 	};
 
