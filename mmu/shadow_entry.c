@@ -491,7 +491,7 @@ void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr)
 
 bool mmu_shadow_test_bits(struct mmu_vm *vm, gfn_t gfn, int level, u64 bits, bool clear)
 {
-	gfn_t end = gfn + mmu_level_pages(level);
+	gfn_t end = mmu_align(gfn, level) + mmu_level_pages(level);
 	bool found = false;
 	int l;
 

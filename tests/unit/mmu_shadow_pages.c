@@ -393,6 +393,17 @@ static void test_used_pages_stay(void **state)
 	assert_true(faults_of(0, GVA, false) > 0);
 }
 
+/* Asked from the middle of a large page of P2M on, as for a range that begins there: what is behind that page is not meant. */
+static void test_bits_of_a_part(void **state)
+{
+	const gfn_t behind = SM_CHUNK + 10;
+
+	put(TABLE(1), 20, to(behind, OPEN));
+	faults_of(0, 20 << PAGE_SHIFT, true);
+	assert_false(mmu_shadow_test_bits(&m.vm, 300, 2, PT_ACCESSED, true));
+	assert_true(mmu_shadow_test_bits(&m.vm, behind, 1, PT_ACCESSED, false));
+}
+
 static int setup_5_levels(void **state)
 {
 	static const struct sm_config levels5 = {
@@ -429,7 +440,7 @@ int main(int argc, char **argv)
 		TEST(unlike_vcpus), TEST(root_survives_reclaim), TEST(root_survives_other_roots),
 		TEST(root_survives_other_types), TEST(root_survives_other_kernel), TEST(limit),
 		TEST(used_tables_stay), TEST(ways_are_not_walked), TEST(too_many_ways),
-		TEST(too_many_entries), TEST(used_pages_stay),
+		TEST(too_many_entries), TEST(used_pages_stay), TEST(bits_of_a_part),
 		cmocka_unit_test_setup_teardown(test_root_below_root, setup_5_levels, teardown),
 	};
 
