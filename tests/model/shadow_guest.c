@@ -72,8 +72,10 @@ void sm_guest_mode(struct sm *m, struct sm_vcpu *v, enum sm_mode mode)
 	memset(v->root, 0, sizeof(v->root[0]));
 	v->roots = 1;
 	if (!sm_guest_cr3(m, v, cr3)) {
-		/* Edits have spoilt the PDPTEs, or their page is broken. */
+		/* Edits have spoilt the PDPTEs, or their page is broken. The TLB is of the mode before: it is not used. */
+		v->in_core = true;
 		sm_break(m, cr3 >> PAGE_SHIFT, false);
+		v->in_core = false;
 		sm_build_tables(m, mode);
 		if (!sm_guest_cr3(m, v, cr3))
 			sm_violation(m, "the model's own tables", cr3);
