@@ -13,7 +13,17 @@
 
 /* A process's tables are a 512th of what it maps, and each is two pages of ours: this is ten times that. */
 static unsigned int shadow_permille = 40;
-module_param(shadow_permille, uint, 0644);
+
+static int set_permille(const char *val, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(val, param, 0, 1000);
+}
+
+static const struct kernel_param_ops permille_ops = {
+	.set = set_permille,
+	.get = param_get_uint,
+};
+module_param_cb(shadow_permille, &permille_ops, &shadow_permille, 0644);
 MODULE_PARM_DESC(shadow_permille, "memory for a VM's shadow tables, in thousandths of the VM's memory");
 
 void pn_shadow_limit_update(struct pn_vm *vm)
@@ -28,7 +38,7 @@ void pn_shadow_limit_update(struct pn_vm *vm)
 	for (i = 0; i < slots->nr; i++)
 		pages += slots->slot[i]->nr_pages;
 	/* Each is a table and its snapshot. */
-	pages = vm->shadow_request ?: pages * min(READ_ONCE(shadow_permille), 1000u) / 1000 / 2;
+	pages = vm->shadow_request ?: pages * READ_ONCE(shadow_permille) / 1000 / 2;
 	WRITE_ONCE(vm->mmu.shadow_max, max(pages, least));
 }
 

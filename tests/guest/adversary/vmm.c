@@ -7,6 +7,7 @@
  * Runs in the test host on any KVM. usage: adversary [LONGEST_DELAY_US]: with a number
  * that is a point of its own, for a test host whose time counts instructions.
  */
+#include <errno.h>
 #include <glob.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -204,6 +205,8 @@ static void check_limit(void)
 	f = file_of_vm("shadow_max_pages", "w");
 	tap_ok(f && fputs("0", f) >= 0 && !fclose(f), "no limit is asked for any more");
 	tap_eq(number_of_vm("shadow_max_pages"), memory * 40 / 1000 / 2, "it is a fraction of the memory");
+	f = fopen("/sys/module/penumbra_kvm/parameters/shadow_permille", "w");
+	tap_ok(f && fputs("1001", f) >= 0 && fclose(f) && errno == EINVAL, "of which there is no more than all");
 }
 
 static void run_part(struct vmm *v, unsigned int part)
