@@ -16,19 +16,21 @@
 #define ENTRY_P		1ull
 #define LARGE		0x83ull
 
-/* The mode of the only VM. False: there is no such thing to set. */
+/* The mode of every VM: those of groups before this one may not be gone yet. False: there is no such thing to set. */
 static bool set_mode(const char *mode)
 {
 	bool done = false;
 	glob_t found;
-	FILE *f;
 
 	if (glob("/sys/kernel/penumbra/vms/*/mmu", 0, NULL, &found))
 		return false;
-	f = fopen(found.gl_pathv[0], "w");
-	if (f) {
-		done = fputs(mode, f) >= 0;
-		done &= !fclose(f);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *f = fopen(found.gl_pathv[i], "w");
+
+		if (f && fputs(mode, f) >= 0)
+			done = true;
+		if (f && fclose(f))
+			done = false;
 	}
 	globfree(&found);
 	return done;

@@ -6,10 +6,11 @@
  *
  * Each guest has a leaf table of its own, and some entries of a kernel's table in the upper half,
  * where pages may be global, and of one there below tables in which roots differ: of these it knows
- * what it must see after a flush, whatever the others do. One more table belongs to all; each entry is written by one. It writes its
- * tables as an emulator would, or by itself, through an entry that maps them, which mmu/ protects when
- * they come to rest. As in mmu_threads.c a guest is inside while its counter is odd, a flush waits for
- * everybody who is, and a copy that migration made may in the end not be older than its page.
+ * what it must see after a flush, whatever the others do. One more table belongs to all; each entry is
+ * written by one. It writes its tables as an emulator would, or by itself, through an entry that maps
+ * them, which mmu/ protects when they come to rest. As in mmu_threads.c a guest is inside while its
+ * counter is odd, a flush waits for everybody who is, and a copy that migration made may in the end not
+ * be older than its page.
  */
 #include <stdio.h>
 #include <unistd.h>
