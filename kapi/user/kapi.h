@@ -140,10 +140,17 @@ kapi_unaligned_(le64, u64)
 
 /* --- atomics; the kernel's are fully ordered unless the name says otherwise --- */
 
-#define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
-#define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define smp_load_acquire(p)	__atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define smp_store_release(p, v)	__atomic_store_n(p, v, __ATOMIC_RELEASE)
+/* What others share is about to be used: where a test chooses who goes on, it may be somebody else. */
+#ifdef KAPI_STEPS
+void kapi_step(void);
+#else
+#define kapi_step()		((void)0)
+#endif
+
+#define READ_ONCE(x)		(kapi_step(), __atomic_load_n(&(x), __ATOMIC_RELAXED))
+#define WRITE_ONCE(x, v)	(kapi_step(), __atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
+#define smp_load_acquire(p)	(kapi_step(), __atomic_load_n(p, __ATOMIC_ACQUIRE))
+#define smp_store_release(p, v)	(kapi_step(), __atomic_store_n(p, v, __ATOMIC_RELEASE))
 #ifdef __SANITIZE_THREAD__	/* the thread sanitizer has no fences */
 static inline void smp_mb(void) { int x = 0; __atomic_exchange_n(&x, 1, __ATOMIC_SEQ_CST); }
 #define smp_rmb()		smp_mb()
@@ -154,15 +161,16 @@ static inline void smp_mb(void) { int x = 0; __atomic_exchange_n(&x, 1, __ATOMIC
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 #endif
 #define cpu_relax()		__builtin_ia32_pause()
-#define xchg(p, v)		__atomic_exchange_n(p, v, __ATOMIC_SEQ_CST)
+#define xchg(p, v)		(kapi_step(), __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST))
 #define cmpxchg(p, o, n) ({						\
 	__typeof__(*(p)) kapi_o_ = (o);					\
+	kapi_step();							\
 	__atomic_compare_exchange_n(p, &kapi_o_, n, false,		\
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);\
 	kapi_o_; })
 #define try_cmpxchg(p, o, n)						\
-	__atomic_compare_exchange_n(p, o, n, false,			\
-				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+	(kapi_step(), __atomic_compare_exchange_n(p, o, n, false,	\
+						  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define cmpxchg64		cmpxchg
 #define try_cmpxchg64		try_cmpxchg
 
@@ -172,17 +180,17 @@ typedef struct { int counter; } atomic_t;
 #define ATOMIC_INIT(n)		{ (n) }
 #define kapi_atomic_(pfx, type)						\
 static inline type pfx##_read(const pfx##_t *a)				\
-{ return __atomic_load_n(&a->counter, __ATOMIC_RELAXED); }		\
+{ kapi_step(); return __atomic_load_n(&a->counter, __ATOMIC_RELAXED); }	\
 static inline type pfx##_read_acquire(const pfx##_t *a)			\
-{ return __atomic_load_n(&a->counter, __ATOMIC_ACQUIRE); }		\
+{ kapi_step(); return __atomic_load_n(&a->counter, __ATOMIC_ACQUIRE); }	\
 static inline void pfx##_set(pfx##_t *a, type v)			\
-{ __atomic_store_n(&a->counter, v, __ATOMIC_RELAXED); }			\
+{ kapi_step(); __atomic_store_n(&a->counter, v, __ATOMIC_RELAXED); }	\
 static inline void pfx##_add(type v, pfx##_t *a)			\
-{ __atomic_fetch_add(&a->counter, v, __ATOMIC_RELAXED); }		\
+{ kapi_step(); __atomic_fetch_add(&a->counter, v, __ATOMIC_RELAXED); }	\
 static inline void pfx##_sub(type v, pfx##_t *a)			\
-{ __atomic_fetch_sub(&a->counter, v, __ATOMIC_RELAXED); }		\
+{ kapi_step(); __atomic_fetch_sub(&a->counter, v, __ATOMIC_RELAXED); }	\
 static inline type pfx##_add_return(type v, pfx##_t *a)			\
-{ return __atomic_add_fetch(&a->counter, v, __ATOMIC_SEQ_CST); }	\
+{ kapi_step(); return __atomic_add_fetch(&a->counter, v, __ATOMIC_SEQ_CST); } \
 static inline void pfx##_inc(pfx##_t *a) { pfx##_add(1, a); }		\
 static inline void pfx##_dec(pfx##_t *a) { pfx##_sub(1, a); }		\
 static inline type pfx##_inc_return(pfx##_t *a) { return pfx##_add_return(1, a); } \
@@ -190,6 +198,7 @@ static inline type pfx##_dec_return(pfx##_t *a) { return pfx##_add_return(-1, a)
 static inline bool pfx##_dec_and_test(pfx##_t *a) { return pfx##_add_return(-1, a) == 0; } \
 static inline type pfx##_cmpxchg(pfx##_t *a, type o, type n)		\
 {									\
+	kapi_step();							\
 	__atomic_compare_exchange_n(&a->counter, &o, n, false,		\
 				    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);\
 	return o;							\
@@ -217,18 +226,22 @@ static inline bool test_bit(unsigned long n, const unsigned long *p)
 }
 static inline void set_bit(unsigned long n, unsigned long *p)
 {
+	kapi_step();
 	__atomic_fetch_or(&p[n / 64], BIT(n % 64), __ATOMIC_RELAXED);
 }
 static inline void clear_bit(unsigned long n, unsigned long *p)
 {
+	kapi_step();
 	__atomic_fetch_and(&p[n / 64], ~BIT(n % 64), __ATOMIC_RELAXED);
 }
 static inline bool test_and_clear_bit(unsigned long n, unsigned long *p)
 {
+	kapi_step();
 	return __atomic_fetch_and(&p[n / 64], ~BIT(n % 64), __ATOMIC_SEQ_CST) >> (n % 64) & 1;
 }
 static inline bool test_and_set_bit(unsigned long n, unsigned long *p)
 {
+	kapi_step();
 	return __atomic_fetch_or(&p[n / 64], BIT(n % 64), __ATOMIC_SEQ_CST) >> (n % 64) & 1;
 }
 
