@@ -27,12 +27,14 @@ struct mmu_rmap {
 	unsigned long val;
 };
 
+#ifndef MMU_RMAP_PER_NODE	/* the explorer of interleavings lowers both */
 #define MMU_RMAP_PER_NODE	6
 /*
  * Removing one entry takes a look at all: so that is the most that a head is left with, by removing all of
  * them. More than there are roots kept map a guest's page of zeroes, or what is made to be hard on us.
  */
 #define MMU_RMAP_DEEP		(96 / MMU_RMAP_PER_NODE)
+#endif
 
 struct mmu_rmap_node {
 	struct mmu_rmap_node *next;

@@ -147,14 +147,18 @@ struct mmu_spage {
 #define SHADOW_WINDOW_MIN	3	/* log2 of the neighbours looked at, at first and at least */
 #define SHADOW_WINDOW_MAX	9
 #define SHADOW_VISIT	16	/* what a visit costs, beside 1 for each entry compared */
+#define SHADOW_DENSE	16	/* so many of 64 entries are compared eight at a time */
+
+/* What happens after many times only. The explorer of interleavings (docs/testing.md) lowers it, to be there in a few steps. */
+#ifndef SHADOW_PATIENCE_MIN
 #define SHADOW_PATIENCE_MIN	1024	/* so much in vain until a table is write-protected: about a fault's cost */
 #define SHADOW_PATIENCE_MAX	16384
-#define SHADOW_DENSE	16	/* so many of 64 entries are compared eight at a time */
 #define SHADOW_TORN	32	/* so many of 64 entries gone: the table is unlinked */
 #define SHADOW_TRACE_PRESENT	4	/* not worth it for leaf tables with fewer entries */
 #define SHADOW_ROOTS_MAX	32	/* kept although no vCPU uses them */
 #define SHADOW_ORPHANS_MAX	32
 #define SHADOW_RESTING_MAX	4
+#endif
 
 /*
  * What the upper halves of roots point to: shadow_upper.c. [i]: slot MMU_ENTRIES / 2 + i of a root. vm->lock for
@@ -365,7 +369,9 @@ void mmu_link_begin(struct mmu_vm *vm, struct mmu_spage *sp, unsigned int i);
  * vm->lock for writing, mmu_finish() before it is dropped. Work is counted in entries removed: _drop
  * says how much it was, others do as much as *work and what it ends in the middle of.
  */
+#ifndef SHADOW_HOLD		/* the explorer of interleavings lowers it */
 #define SHADOW_HOLD	(8 << 10)	/* in one hold of the lock */
+#endif
 #define SHADOW_STEP	8		/* a page looked at, and left */
 
 unsigned int mmu_spage_drop(struct mmu_vm *vm, struct mmu_spage *sp);

@@ -23,11 +23,12 @@
 #include "mmu/mode.h"
 #include "mmu/shadow.h"
 
+/* Roots are looked at after so many comparisons, and after twice as many each time, up to UPPER_AGAIN_MAX. */
+#ifndef UPPER_STRIKES		/* the explorer of interleavings lowers these, as those in shadow.h */
 #define UPPER_STRIKES	3
-
-/* Look whether roots still differ after so many comparisons, and after twice as many each time, up to the latter. */
 #define UPPER_AGAIN	256
 #define UPPER_AGAIN_MAX	(64 << 10)
+#endif
 
 void mmu_upper_init(struct mmu_upper *upper)
 {
