@@ -9,7 +9,7 @@
 
 #include "tests/explore/scenario.h"
 
-#define RUNS		30000
+#define RUNS		100000
 #define RUNS_LONG	1000000
 
 static struct scenario scenario;
