@@ -154,6 +154,23 @@ fail:
 	return NULL;
 }
 
+bool mmu_region_next(struct mmu_shadow *shadow, int level, gfn_t gfn, gfn_t end, struct mmu_region_part *part)
+{
+	struct xarray *xa = &shadow->regions[level - 1];
+	unsigned long last = region_key(end - 1, level);
+	u64 span = mmu_level_pages(level + 1);
+
+	if (part->region) {
+		part->region = xa_find_after(xa, &part->key, last, XA_PRESENT);
+	} else {
+		part->key = region_key(gfn, level);
+		part->region = xa_find(xa, &part->key, last, XA_PRESENT);
+	}
+	part->start = max_t(u64, mmu_align(gfn, level), part->key * span);
+	part->end = min_t(u64, end, (part->key + 1) * span);
+	return part->region;
+}
+
 void mmu_regions_free(struct mmu_shadow *shadow)
 {
 	struct mmu_region *region;

@@ -55,6 +55,21 @@ struct mmu_region *mmu_region_make(struct mmu_shadow *shadow, gfn_t gfn, int lev
 /* All of them; nothing is mapped any more. */
 void mmu_regions_free(struct mmu_shadow *shadow);
 
+/*
+ * The regions of a level that have a part of [gfn, end), and which part; its start is aligned to the level's pages. xarray's
+ * own lock is enough for the search.
+ *
+ *	struct mmu_region_part part = { 0 };
+ *	while (mmu_region_next(shadow, level, gfn, end, &part)) …
+ */
+struct mmu_region_part {
+	struct mmu_region *region;		/* NULL: not begun */
+	unsigned long key;
+	gfn_t start, end;
+};
+
+bool mmu_region_next(struct mmu_shadow *shadow, int level, gfn_t gfn, gfn_t end, struct mmu_region_part *part);
+
 static inline struct mmu_rmap *mmu_region_head(struct mmu_region *region, gfn_t gfn, int level)
 {
 	return &region->head[mmu_index(gfn, level)];

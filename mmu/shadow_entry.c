@@ -447,12 +447,12 @@ void mmu_entry_link(struct mmu_vcpu *vcpu, struct mmu_spage *sp, unsigned int i,
 	vcpu->stat.linked++;
 }
 
-static void unmap_region(struct mmu_vm *vm, struct mmu_region *region, int level, gfn_t start, gfn_t end)
+static void unmap_part(struct mmu_vm *vm, const struct mmu_region_part *part, int level)
 {
 	gfn_t gfn;
 
-	for (gfn = start; gfn < end; gfn += mmu_level_pages(level))
-		mmu_entries_remove(vm, mmu_region_head(region, gfn, level));
+	for (gfn = part->start; gfn < part->end; gfn += mmu_level_pages(level))
+		mmu_entries_remove(vm, mmu_region_head(part->region, gfn, level));
 }
 
 void mmu_shadow_thin(struct mmu_vm *vm)
@@ -463,27 +463,20 @@ void mmu_shadow_thin(struct mmu_vm *vm)
 
 	lockdep_assert_held_write(&vm->lock);
 	WRITE_ONCE(shadow->crowded_leaf, 0);
-	unmap_region(vm, mmu_region_find(shadow, gfn, level), level, gfn, gfn + mmu_level_pages(level));
+	mmu_entries_remove(vm, mmu_region_head(mmu_region_find(shadow, gfn, level), gfn, level));
 	vm->flush_due = true;
 }
 
 void mmu_shadow_unmap(struct mmu_vm *vm, gfn_t gfn, u64 nr)
 {
-	struct mmu_shadow *shadow = vm->shadow;
-	gfn_t end = gfn + nr;
 	int level;
 
 	lockdep_assert_held_write(&vm->lock);
 	for (level = 1; level <= MMU_LEAF_MAX; level++) {
-		u64 span = mmu_level_pages(level + 1);
-		unsigned long key = gfn >> (9 * level), last = (end - 1) >> (9 * level);
-		struct mmu_region *region = xa_find(&shadow->regions[level - 1], &key, last, XA_PRESENT);
+		struct mmu_region_part part = { 0 };
 
-		for (; region; region = xa_find_after(&shadow->regions[level - 1], &key, last, XA_PRESENT)) {
-			gfn_t start = max_t(u64, mmu_align(gfn, level), key * span);
-
-			unmap_region(vm, region, level, start, min_t(u64, end, (key + 1) * span));
-		}
+		while (mmu_region_next(vm->shadow, level, gfn, gfn + nr, &part))
+			unmap_part(vm, &part, level);
 	}
 	mmu_shadow_forget_tables(vm, gfn, nr);
 	vm->flush_due = true;

@@ -126,18 +126,18 @@ unsigned long mmu_shadow_reclaim(struct mmu_vm *vm, unsigned long nr, bool idle_
 	return freed;
 }
 
-/* One region's part: does an entry that maps [start, end) have its accessed bit, or does a table there rest? */
-static bool region_in_use(struct mmu_region *region, int level, gfn_t start, gfn_t end)
+/* Has an entry that maps the part its accessed bit, or does a table rest in the region? */
+static bool part_in_use(const struct mmu_region_part *part, int level)
 {
 	gfn_t gfn;
 
-	if (region->nr_traced)
+	if (part->region->nr_traced)
 		return true;
-	for (gfn = start; gfn < end; gfn += mmu_level_pages(level)) {
+	for (gfn = part->start; gfn < part->end; gfn += mmu_level_pages(level)) {
 		struct mmu_rmap_pos pos = { 0 };
 		u64 *slot;
 
-		while ((slot = mmu_rmap_next(mmu_region_head(region, gfn, level), &pos)))
+		while ((slot = mmu_rmap_next(mmu_region_head(part->region, gfn, level), &pos)))
 			if (READ_ONCE(*slot) & PT_ACCESSED)
 				return true;
 	}
@@ -146,22 +146,15 @@ static bool region_in_use(struct mmu_region *region, int level, gfn_t start, gfn
 
 bool mmu_shadow_uses(struct mmu_vm *vm, gfn_t gfn, u64 nr)
 {
-	gfn_t end = gfn + nr;
 	int level;
 
 	lockdep_assert_held_write(&vm->lock);
 	for (level = MMU_LEAF_MAX; level; level--) {
-		unsigned long key = gfn >> (9 * level), last = (end - 1) >> (9 * level);
-		struct xarray *xa = &vm->shadow->regions[level - 1];
-		struct mmu_region *region = xa_find(xa, &key, last, XA_PRESENT);
+		struct mmu_region_part part = { 0 };
 
-		for (; region; region = xa_find_after(xa, &key, last, XA_PRESENT)) {
-			u64 span = mmu_level_pages(level + 1);
-
-			if (region_in_use(region, level, max_t(u64, mmu_align(gfn, level), key * span),
-					  min_t(u64, end, (key + 1) * span)))
+		while (mmu_region_next(vm->shadow, level, gfn, gfn + nr, &part))
+			if (part_in_use(&part, level))
 				return true;
-		}
 	}
 	return false;
 }
