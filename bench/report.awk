@@ -15,7 +15,6 @@
 
 BEGIN {
 	FS = OFS = "\t"
-	compare("penumbra:nested")
 	# AMD APM vol. 2, appendix C: exit codes
 	n = split("0 cr0-read,0x4 cr4-read,0x10 cr0-write,0x13 cr3-write,0x14 cr4-write,0x18 cr8-write," \
 		"0x20 dr0-read,0x27 dr7-read,0x30 dr0-write,0x37 dr7-write,0x41 #db,0x43 #bp," \
@@ -341,9 +340,11 @@ function boot_ratio(list) {
 	return least(list, subject, boots[subject]) / least(list, reference, boots[reference])
 }
 
+# What the figures below are of. Returns whether both were measured.
 function compare(engine) {
 	subject = engine
 	reference = base_of(engine)
+	return measured[subject] && measured[reference]
 }
 
 # Of the least boot and all operations together.
@@ -365,10 +366,9 @@ function verdicts_of(mean_limit, worst_limit, boot_limit, exits_limit,    worst)
 
 # RAM files must cost nothing: see docs/measuring.md, "RAM files".
 function verdicts(    i) {
-	if (measured[subject] && measured[reference])
+	if (compare("penumbra:nested"))
 		verdicts_of(1.00, 1.05, 1.00, 1.00)
-	compare("penumbra:shadow")
-	if (measured[subject] && measured[reference]) {
+	if (compare("penumbra:shadow")) {
 		# Exits: 20 000 and 75 000 where the stock module had 38 868 and 141 600.
 		verdicts_of(0.65, 1.00, 1.00, 20000 / 38868)
 		verdict("boot and operations, exits", boots[subject] && boots[reference] ? \
@@ -471,12 +471,11 @@ END {
 			failed[engines[i]] = 1
 	for (e in failed)
 		nfailed++
-	if (!measured[subject] || !measured[reference])
+	if (!compare("penumbra:nested"))
 		compare("penumbra:shadow")
 	worst_op()
 	if (json)
 		write_json()
-	compare("penumbra:nested")
 	if (quiet + 0 == 0) {
 		if (nkinds)
 			exit_table()
