@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Random words for the tests of mem/: splitmix64, to which any state is as good as another. */
+/* Random words: splitmix64, to which any state is as good as another. */
 #ifndef TESTS_MODEL_RANDOM_H
 #define TESTS_MODEL_RANDOM_H
 

@@ -425,9 +425,7 @@ static enum sm_outcome emulate(struct sm *m, struct sm_vcpu *v, struct sm_access
 	r = sm_truth_walk(m, v, x->gva, x->a, x->ac, true);
 	x->gpa = r.gpa;
 	if (x->a.write) {
-		mmu_guest_write_begin(&m->vm, r.gpa, x->size);
-		sm_store(m, r.gpa, x->value, x->size);
-		mmu_guest_write_end(&m->vm);
+		sm_emulated_store(m, r.gpa, x->value, x->size);
 		sm_wrote(m, r.gpa >> PAGE_SHIFT);
 	}
 	return SM_DONE;

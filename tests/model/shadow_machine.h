@@ -217,6 +217,7 @@ void sm_others_run(struct sm *m);
 
 /* shadow_oracle.c */
 void sm_store(struct sm *m, gpa_t gpa, u64 value, int size);
+void sm_emulated_store(struct sm *m, gpa_t gpa, u64 value, int size);	/* and mmu/ is told */
 u64 sm_load(struct sm *m, gpa_t gpa, int size);
 void sm_sync_history(struct sm *m);
 void sm_note_bits(struct sm *m, u64 at, u64 old, u64 new);

@@ -47,6 +47,13 @@ void sm_store(struct sm *m, gpa_t gpa, u64 value, int size)
 	memcpy(m->mirror + word, m->byte + word, 8);
 }
 
+void sm_emulated_store(struct sm *m, gpa_t gpa, u64 value, int size)
+{
+	mmu_guest_write_begin(&m->vm, gpa, size);
+	sm_store(m, gpa, value, size);
+	mmu_guest_write_end(&m->vm);
+}
+
 void sm_note_bits(struct sm *m, u64 at, u64 old, u64 new)
 {
 	struct sm_bits *b = &m->ad;

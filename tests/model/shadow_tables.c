@@ -177,9 +177,7 @@ void sm_host_write(struct sm *m, gpa_t gpa, u64 value, int size)
 
 	if (!slot || slot->readonly || sm_broken(m, gpa >> PAGE_SHIFT))
 		return;
-	mmu_guest_write_begin(&m->vm, gpa, size);
-	sm_store(m, gpa, value, size);
-	mmu_guest_write_end(&m->vm);
+	sm_emulated_store(m, gpa, value, size);
 	sm_wrote(m, gpa >> PAGE_SHIFT);
 }
 

@@ -46,9 +46,7 @@ static void put(enum sm_mode mode, int level, u64 e)
 
 	if (sm_load(&m, gpa, width) == (width == 4 ? (u32)e : e))
 		return;
-	mmu_guest_write_begin(&m.vm, gpa, width);
-	sm_store(&m, gpa, e, width);
-	mmu_guest_write_end(&m.vm);
+	sm_emulated_store(&m, gpa, e, width);
 }
 
 #define COMBOS	129	/* of an entry: 128 that are present, and one that is not */

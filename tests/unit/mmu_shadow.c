@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Shadow mode: faults and flushes, one behaviour a test, on the model machine, which checks every access itself. */
+#include "tests/model/random.h"
 #include "tests/unit/mmu_shadow.h"
 
 static void test_hidden_fault(void **state)
@@ -481,8 +482,7 @@ static void *sets_dirty(void *arg)
 	for (i = 0; i < SETS; i++) {
 		while (READ_ONCE(*slot) & PT_DIRTY)
 			sched_yield();
-		rng = rng * 6364136223846793005ull + 1442695040888963407ull;
-		for (wait = rng >> 55; wait; wait--)
+		for (wait = random_word(&rng) >> 55; wait; wait--)
 			cpu_relax();
 		__atomic_fetch_or(slot, PT_DIRTY, __ATOMIC_SEQ_CST);
 		WRITE_ONCE(sets, i + 1);

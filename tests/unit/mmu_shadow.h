@@ -33,11 +33,7 @@ static struct sm m;
 
 static inline void put(gfn_t gfn, unsigned int index, u64 entry)
 {
-	gpa_t gpa = (gfn << PAGE_SHIFT) + index * 8;
-
-	mmu_guest_write_begin(&m.vm, gpa, 8);
-	sm_store(&m, gpa, entry, 8);
-	mmu_guest_write_end(&m.vm);
+	sm_emulated_store(&m, (gfn << PAGE_SHIFT) + index * 8, entry, 8);
 }
 
 /* A guest's entry that points to gfn. */
